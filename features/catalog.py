@@ -26,7 +26,7 @@ class Feature:
     compute: Callable[..., Any]
     inputs: tuple[str, ...] = ()  # derived: the stored features it reads
     when_none: float | None = 0.0  # stored: the value where the relation has no row; None is "unknown" (NaN)
-    is_model_input: bool = True  # False: a fact for guards and answers that no model may read
+    is_model_input: bool = True  # False: a fact or day number for guards and answers that no model reads
 
     @property
     def kind(self) -> Literal["stored", "derived"]:
@@ -41,9 +41,11 @@ def stored(
     compute: Callable[[Any], Any],
     needs: str = "order_lines",
     when_none: float | None = 0.0,
+    is_model_input: bool = True,
 ) -> Feature:
     """Declare a feature that is an aggregate over ``relation``; a day that never was is unknown."""
-    return Feature(name, unit, meaning, relation, needs, compute, (), None if unit == "day" else when_none)
+    none = None if unit == "day" else when_none
+    return Feature(name, unit, meaning, relation, needs, compute, (), none, is_model_input and unit != "day")
 
 
 def derived(

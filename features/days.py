@@ -107,7 +107,11 @@ def customer_days(lines: str) -> tuple[tuple[str, ...], dict[str, str], str]:
     parts = {
         f"is_{part}": f"hour >= {a} AND hour < {b}" for part, a, b in zip(DAYPARTS, starts, starts[1:], strict=False)
     }
-    facts = {"has_discount": "no_discount = 0", "has_coupon": "no_coupon = 0", "is_subscription": "one_off = 0"}
+    facts = {
+        "has_discount": "no_discount = 0",
+        "has_coupon": "no_coupon = 0",
+        "is_subscription": "one_off = 0",
+    }
     orders = {f"orders_{name}": f"sum(change * ({test})::BIGINT)" for name, test in (facts | parts).items()}
     decimals = ("quantity", "revenue", "returned", "discount")
     counts = ("orders", *orders, "lines", "return_lines")

@@ -67,9 +67,10 @@ def _expression(con: ibis.BaseBackend, shop: Shop, days: Sequence[int]) -> ir.Ta
         seen = rows.cross_join(as_of)
         return seen.filter((seen.day < seen.as_of_day) & (seen.known_on < seen.as_of_day))
 
+    lookback = shop.mapping.predict.lookback_days
     frame = known("days").select(*KEYS).distinct()
     for relation in dict.fromkeys(feature.relation for feature in features):
-        aggregated = _aggregate(RELATIONS[relation](known), [f for f in features if f.relation == relation])
+        aggregated = _aggregate(RELATIONS[relation](known, lookback), [f for f in features if f.relation == relation])
         frame = frame.left_join(aggregated, KEYS).drop("as_of_day_right", "customer_id_right")
     columns: dict[str, Any] = {f.name: _filled(frame[f.name], f) for f in features}
     columns |= catalog.derive(columns, frame.as_of_day.cast("float64"), shop.tables)

@@ -38,7 +38,7 @@ def _aged(table: ir.Table) -> ir.Table:
     return table.mutate(age=table.as_of_day - table.day)
 
 
-def customer_days(known: Known) -> ir.Table:
+def customer_days(known: Known, lookback_days: int = 0) -> ir.Table:
     """One row per as_of_day, customer and day with any line, order or return: sums as known."""
     rows = known("days")
     keys = ["as_of_day", "customer_id", "day"]
@@ -46,16 +46,18 @@ def customer_days(known: Known) -> ir.Table:
     return _aged(rows.group_by(keys).aggregate(**sums))
 
 
-def order_days(known: Known) -> ir.Table:
-    """One row per as_of_day, customer and day with a kept order: the gap before it and its rank from the last."""
+def order_days(known: Known, lookback_days: int) -> ir.Table:
+    """One row per as_of_day, customer and day with a kept order: the gap before it, its rank from the last,
+    and whether it lies within the look-back of the shop's own definition of an active customer."""
     rows = customer_days(known).filter(lambda t: t.orders > 0)
     by_day: Any = ibis.window(group_by=["as_of_day", "customer_id"], order_by="day")
     latest: Any = ibis.window(group_by=["as_of_day", "customer_id"], order_by=ibis.desc("day"))
     rows = rows.mutate(gap=rows.day - rows.day.lag().over(by_day), nth_last=ibis.row_number().over(latest) + 1)
+    rows = rows.mutate(is_in_lookback=rows.age <= lookback_days)
     return rows.left_join(decay_weights(), "age").drop("age_right")
 
 
-def customer_products(known: Known) -> ir.Table:
+def customer_products(known: Known, lookback_days: int = 0) -> ir.Table:
     """One row per as_of_day, customer and product: kept purchases, ever and in the last 28 and 91 days."""
     rows = _aged(known("product_days"))
     return rows.group_by(["as_of_day", "customer_id", "product_id"]).aggregate(
@@ -63,7 +65,7 @@ def customer_products(known: Known) -> ir.Table:
     )
 
 
-def customer_categories(known: Known) -> ir.Table:
+def customer_categories(known: Known, lookback_days: int = 0) -> ir.Table:
     """One row per as_of_day, customer and top category: kept purchases in the last 28, 91 and 365 days."""
     rows = _aged(known("category_days"))
     return rows.group_by(["as_of_day", "customer_id", "category"]).aggregate(**_purchases_within(rows, 28, 91, 365))
@@ -73,28 +75,37 @@ def _purchases_within(rows: ir.Table, *windows: int) -> dict[str, Any]:
     return {f"purchases_{w}d": rows.orders.sum(where=rows.age <= w) for w in windows}
 
 
-def contact_days(known: Known) -> ir.Table:
+def contact_days(known: Known, lookback_days: int = 0) -> ir.Table:
     """One row per as_of_day, customer and day with a message sent: how many."""
     rows = known("contact_days")
     return _aged(rows.group_by(["as_of_day", "customer_id", "day"]).aggregate(contacts=rows.contacts.sum()))
 
 
-def response_days(known: Known) -> ir.Table:
+def response_days(known: Known, lookback_days: int = 0) -> ir.Table:
     """One row per as_of_day, customer and day with a reaction: how many of each kind."""
     rows = known("response_days")
     sums = {kind: rows[kind].sum() for kind in RESPONSE_KINDS}
     return _aged(rows.group_by(["as_of_day", "customer_id", "day"]).aggregate(**sums))
 
 
+def consent_states(known: Known, lookback_days: int = 0) -> ir.Table:
+    """One row per as_of_day, customer, channel and purpose: the newest word, as its instant x 2 + granted."""
+    rows = known("consents")
+    return rows.group_by(["as_of_day", "customer_id", "channel", "purpose"]).aggregate(
+        newest=(rows["at"].epoch_seconds().cast("int64") * 2 + rows.granted.cast("int64")).max()
+    )
+
+
 RESPONSE_KINDS = ("open", "click", "redeem", "unsubscribe")
 
-RELATIONS: dict[str, Callable[[Known], ir.Table]] = {
+RELATIONS: dict[str, Callable[[Known, int], ir.Table]] = {
     "customer_days": customer_days,
     "order_days": order_days,
     "customer_products": customer_products,
     "customer_categories": customer_categories,
     "contact_days": contact_days,
     "response_days": response_days,
+    "consent_states": consent_states,
 }
 
 
@@ -106,7 +117,9 @@ def lake_table(con: ibis.BaseBackend, shop: Shop, name: str) -> ir.Table:
 
     if name == "category_days":
         products = part("products")
-        top = products.mutate(category=products.category.split(" > ")[0])[["product_id", "category"]].distinct(on="product_id")
+        top = products.mutate(category=products.category.split(" > ")[0])[["product_id", "category"]].distinct(
+            on="product_id"
+        )
         return part("product_days").inner_join(top.filter(top.category.notnull()), "product_id")
     if name == "contact_days":
         contacts = part("contacts")

@@ -23,6 +23,7 @@ class Load:
 class Shop:
     """What features and labels read. Loads that arrive later are not seen by it."""
 
+    home: Home
     name: str
     loads: tuple[Load, ...]
 
@@ -72,4 +73,4 @@ def open_shop(home: Home, name: str | None = None) -> Shop:
     loads = tuple(Load(home.lake(shop) / entry["path"], entry["sha256"]) for entry in found[1]["loads"])
     for load in loads:
         lake.verify(load.path, load.sha256)
-    return Shop(shop, loads)
+    return Shop(home, shop, loads)

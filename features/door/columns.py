@@ -11,7 +11,18 @@ from features.door.tables import STORED_AS, Column, Table
 LARGEST_AMOUNT = 1_000_000_000
 EARLIEST, LATEST = "1990-01-01", "2100-01-01"
 ID_LENGTH = 64
-NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER", "FLOAT", "DOUBLE", "DECIMAL")
+NUMERIC = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UBIGINT",
+    "UINTEGER",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,11 @@ def _needed(column: Column) -> bool:
 
 def _computed(source: Computed) -> str:
     if source.constant is not None:
-        return f"CASE WHEN {condition(source.when or {})} THEN {literal(source.constant)} END" if source.when else literal(source.constant)
+        return (
+            f"CASE WHEN {condition(source.when or {})} THEN {literal(source.constant)} END"
+            if source.when
+            else literal(source.constant)
+        )
     if source.join is not None:
         parts = ", ".join(f"nullif(CAST({quote(name)} AS VARCHAR), '')" for name in source.join)
         return f"concat_ws({literal(source.separator)}, {parts})"
@@ -109,15 +124,24 @@ def _value(column: Column, text: str, source: str, kind: str, how: TableMapping,
     match column.kind:
         case "id":
             if kind in ("FLOAT", "DOUBLE"):  # only where nothing is lost
-                return f"CASE WHEN {source} = floor({source}) AND abs({source}) < 9e15 THEN CAST(CAST({source} AS BIGINT) AS VARCHAR) END", "BAD_ID"
-            return f"CASE WHEN regexp_full_match({text}, '[^\\x00-\\x1f\\x7f]{{1,{ID_LENGTH}}}') AND trim({text}) <> '' THEN {text} END", "BAD_ID"
+                return (
+                    f"CASE WHEN {source} = floor({source}) AND abs({source}) < 9e15 THEN CAST(CAST({source} AS BIGINT) AS VARCHAR) END",
+                    "BAD_ID",
+                )
+            return (
+                f"CASE WHEN regexp_full_match({text}, '[^\\x00-\\x1f\\x7f]{{1,{ID_LENGTH}}}') AND trim({text}) <> '' THEN {text} END",
+                "BAD_ID",
+            )
         case "text":
             return text, "BAD_TEXT"
         case "word":
             words = how.words.get(column.name, {})
             mapped = "".join(f" WHEN {literal(k)} THEN {literal(v)}" for k, v in words.items())
             said = f"CASE {text}{mapped} ELSE {text} END" if mapped else text
-            return f"CASE WHEN {said} IN ({', '.join(literal(w) for w in column.words)}) THEN {said} END", "BAD_WORD"
+            return (
+                f"CASE WHEN {said} IN ({', '.join(literal(w) for w in column.words)}) THEN {said} END",
+                "BAD_WORD",
+            )
         case "instant" | "day":
             return _instant(column, text, source, kind, how, zone), "BAD_DATE"
         case "boolean":
@@ -125,7 +149,11 @@ def _value(column: Column, text: str, source: str, kind: str, how: TableMapping,
         case "integer" | "amount" | "quantity":
             plain = kind.startswith(NUMERIC) or f"regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]+)?')"
             number = f"TRY_CAST({text} AS DOUBLE)"
-            checked = f"TRY_CAST({text} AS {STORED_AS[column.kind]})" if kind == "VARCHAR" else f"TRY_CAST({source} AS {STORED_AS[column.kind]})"
+            checked = (
+                f"TRY_CAST({text} AS {STORED_AS[column.kind]})"
+                if kind == "VARCHAR"
+                else f"TRY_CAST({source} AS {STORED_AS[column.kind]})"
+            )
             kept = f"abs({number}) <= {LARGEST_AMOUNT}" + ("" if plain is True else f" AND {plain}")
             return f"CASE WHEN {kept} THEN {checked} END", "BAD_NUMBER"
 

@@ -122,7 +122,9 @@ def _publish(
     lake.publish(staged, final)
     loads = [*(before.loads if before else ()), Load(final, sha256)]
     lake.point(
-        home.lake(shop) / "CURRENT.json", final, loads=[{"path": f"loads/{x.path.name}", "sha256": x.sha256} for x in loads]
+        home.lake(shop) / "CURRENT.json",
+        final,
+        loads=[{"path": f"loads/{x.path.name}", "sha256": x.sha256} for x in loads],
     )
 
 
@@ -186,14 +188,22 @@ class _Work:
 
 
 def _type_rows(
-    con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, typed: list[Typed], mapping: Mapping, now: datetime
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    how: TableMapping,
+    typed: list[Typed],
+    mapping: Mapping,
+    now: datetime,
 ) -> None:
     """Write `typed`: each row's canonical values, its first fault and the reason it is set aside, if any."""
     values = {t.column.name: t.value for t in typed}
     absent = [c for c in table.columns if c.name not in values]
     columns = [f"{t.value} AS {quote(t.column.name)}" for t in typed]
     columns += [f"CAST(NULL AS {STORED_AS[c.kind]}) AS {quote(c.name)}" for c in absent]
-    first = [f"WHEN ({t.code}) IS NOT NULL THEN {{'column': {literal(t.column.name)}, 'value': {t.text}, 'code': {t.code}}}" for t in typed]
+    first = [
+        f"WHEN ({t.code}) IS NOT NULL THEN {{'column': {literal(t.column.name)}, 'value': {t.text}, 'code': {t.code}}}"
+        for t in typed
+    ]
     if table.happened in values:
         limit = (now + timedelta(days=1)).isoformat()
         happened = next(t for t in typed if t.column.name == table.happened)
@@ -231,7 +241,9 @@ def _dated(table: Table, mapping: Mapping) -> str:
 
 def _judge(con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, before: Shop | None) -> None:
     """Write `judged`: the typed rows with what becomes of each: accepted, aside, duplicate or quarantined."""
-    content = ", ".join(f"coalesce(CAST({quote(name)} AS VARCHAR), chr(0))" for name in table.names if name != "known_at")
+    content = ", ".join(
+        f"coalesce(CAST({quote(name)} AS VARCHAR), chr(0))" for name in table.names if name != "known_at"
+    )
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE hashed AS SELECT *, CAST(md5(concat_ws(chr(31), {content})) AS UUID) AS row_key,"
         " CASE WHEN aside IS NOT NULL THEN 'aside' WHEN fault IS NOT NULL THEN 'quarantined' ELSE 'accepted' END AS fate"
@@ -252,7 +264,11 @@ def _judge(con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, befo
 def _repeated(keep: bool) -> str:
     """Number the rows that stand more than once; where the mapping keeps repeats, each gets a key of its own."""
     nth = f"row_number() OVER (PARTITION BY row_key ORDER BY {FILE}, {LINE})"
-    again = "CASE WHEN nth > 1 THEN CAST(md5(CAST(row_key AS VARCHAR) || nth) AS UUID) ELSE row_key END" if keep else "row_key"
+    again = (
+        "CASE WHEN nth > 1 THEN CAST(md5(CAST(row_key AS VARCHAR) || nth) AS UUID) ELSE row_key END"
+        if keep
+        else "row_key"
+    )
     return (
         f"CREATE OR REPLACE TEMP TABLE repeated AS SELECT {FILE}, {LINE}, {again} AS row_key,"
         f" {'false' if keep else 'nth > 1'} AS is_duplicate FROM (SELECT {FILE}, {LINE}, row_key, {nth} AS nth FROM hashed"
@@ -279,7 +295,11 @@ def _settle_conflicts(con: duckdb.DuckDBPyConnection, table: Table, key: str) ->
 def _known_keys(before: Shop | None, table: Table) -> str:
     """Write the query for the keys of all rows accepted before."""
     parts = before.parts(table.name) if before else []
-    return f"SELECT row_key FROM read_parquet({[str(p) for p in parts]})" if parts else "SELECT CAST(NULL AS UUID) WHERE false"
+    return (
+        f"SELECT row_key FROM read_parquet({[str(p) for p in parts]})"
+        if parts
+        else "SELECT CAST(NULL AS UUID) WHERE false"
+    )
 
 
 def _count(con: duckdb.DuckDBPyConnection, table: Table) -> Ledger:
@@ -327,8 +347,8 @@ def _write(con: duckdb.DuckDBPyConnection, table: Table, staged: Path) -> None:
     )
     right = " ".join(f"WHEN {literal(code)} THEN {literal(text)}" for code, text in RIGHT.items())
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE kept_aside AS SELECT {literal(table.name)} AS \"table\", {FILE} AS file,"
-        f" {LINE} AS line, fault.column AS \"column\", fault.value AS value, fault.code AS code,"
+        f'CREATE OR REPLACE TEMP TABLE kept_aside AS SELECT {literal(table.name)} AS "table", {FILE} AS file,'
+        f' {LINE} AS line, fault.column AS "column", fault.value AS value, fault.code AS code,'
         f" CASE fault.code {right} END AS expected FROM judged WHERE fate = 'quarantined' ORDER BY file, line"
     )
     if con.execute("SELECT count(*) FROM kept_aside").fetchone() != (0,):

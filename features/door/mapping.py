@@ -172,7 +172,9 @@ def load_mapping(path: Path) -> Mapping:
     ready = SHOPS / f"{path.name.removesuffix('.yaml')}.yaml"
     found = path if path.is_file() else ready if path.parent == Path() and ready.is_file() else None
     if found is None:
-        raise BadInput(f"{path}: no such mapping; ready ones are {', '.join(sorted(p.stem for p in SHOPS.glob('*.yaml')))}")
+        raise BadInput(
+            f"{path}: no such mapping; ready ones are {', '.join(sorted(p.stem for p in SHOPS.glob('*.yaml')))}"
+        )
     return parse_mapping(found.read_bytes(), str(found))
 
 

@@ -99,7 +99,10 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "identities",
-            _columns("alias_type:text alias:id customer_id:id linked_at:instant", "unlinked_at:instant known_at:instant"),
+            _columns(
+                "alias_type:text alias:id customer_id:id linked_at:instant",
+                "unlinked_at:instant known_at:instant",
+            ),
             happened="linked_at",
         ),
         Table(
@@ -158,9 +161,7 @@ TABLES: dict[str, Table] = {
             _columns(
                 "customer_id:id kind:word at:instant",
                 "points:quantity known_at:instant",
-                {
-                    "kind": "earn_order earn_review earn_share earn_referral earn_survey redeem expire tier_up tier_down"
-                },
+                {"kind": "earn_order earn_review earn_share earn_referral earn_survey redeem expire tier_up tier_down"},
             ),
             happened="at",
         ),

@@ -1,6 +1,17 @@
 """The feature families, one file each; their order is the order of CATALOG."""
 
-from features.families import basket, cadence, category, discount, engagement, novelty, recency, timing, trend
+from features.families import (
+    basket,
+    cadence,
+    category,
+    consent,
+    discount,
+    engagement,
+    novelty,
+    recency,
+    timing,
+    trend,
+)
 
 FAMILIES = (
     recency.FEATURES,
@@ -12,4 +23,5 @@ FAMILIES = (
     novelty.FEATURES,
     timing.FEATURES,
     engagement.FEATURES,
+    consent.FEATURES,
 )

@@ -9,6 +9,10 @@ FEATURES = (
     stored("n_orders", "orders", "Kept orders, ever", "order_days", lambda t: t.orders.sum()),
     stored("first_order_day", "day", "Day of the first kept order", "order_days", lambda t: t.day.min()),
     stored("last_order_day", "day", "Day of the last kept order", "order_days", lambda t: t.day.max()),
+    stored(
+        "order_days_lookback", "days", "Days with a kept order in the shop's own look-back", "order_days",
+        lambda t: t.count(where=t.is_in_lookback), is_model_input=False,
+    ),
     stored("revenue_total", "currency", "Net revenue, ever", "customer_days", lambda t: t.revenue.sum()),
     *(
         stored(

@@ -1,0 +1,1 @@
+"""What is fitted: each model saves and loads text or `.npz`, never a pickle."""

@@ -1,0 +1,1 @@
+"""What may be offered to whom: rules of the shop, guards, and the choice among candidates."""

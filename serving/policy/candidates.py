@@ -1,0 +1,110 @@
+"""What could be done for each customer and what it would net, doing nothing included; then the choice."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.policy.rules import Policy
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One scenario with one offer, or nothing."""
+
+    scenario: str
+    kind: str
+    offer: str | None
+    incentive: str
+    channel: str | None
+
+
+NOTHING = Option("none", "none", None, "none", None)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every option for every customer; arrays have shape (n_customers, n_options), NaN where not open to them."""
+
+    options: tuple[Option, ...]
+    p_without: Matrix  # (n_customers,) chance of an order in the window if nothing is sent
+    p_with: Matrix
+    margin: Matrix  # (n_customers,) expected margin of one order, in the shop's currency
+    cost: Matrix  # expected cost, in the shop's currency
+    net_value: Matrix
+    low: Matrix
+    high: Matrix
+
+
+def options_of(policy: Policy) -> tuple[Option, ...]:
+    """List the policy's options, nothing first, then by priority and file order."""
+    by_priority = sorted(policy.scenarios, key=lambda scenario: scenario.priority)
+    return (
+        NOTHING,
+        *(
+            Option(s.id, s.kind, offer, policy.offers[offer].type, s.channels[0])
+            for s in by_priority
+            for offer in s.offers
+        ),
+    )
+
+
+def candidates(
+    lifecycle: NDArray[np.object_],
+    due_in_days: Matrix,
+    p_without: Matrix,
+    order_revenue: Matrix,
+    policy: Policy,
+) -> Candidates:
+    """Reckon what every option would bring.
+
+    With lift l, those who would not have ordered come with chance l: ``p_with = p + l (1 - p)``. An order
+    earns its margin less the offer's discount, which those who would have come anyway take as well:
+    ``net = p_with (margin - discount) - p margin - message``.
+
+    Parameters
+    ----------
+    lifecycle, due_in_days
+        Per customer; days until the next replenishment, NaN where none is expected.
+    p_without, order_revenue
+        Chance of an order in the policy's window; mean net revenue of an order day.
+    """
+    options = options_of(policy)
+    margin = np.maximum(np.nan_to_num(order_revenue), 0.0) * policy.margin_share
+    shape = (len(p_without), len(options))
+    p_with, cost, net, low, high = (np.full(shape, np.nan) for _ in range(5))
+    p_with[:, 0], cost[:, 0], net[:, 0], low[:, 0], high[:, 0] = p_without, 0.0, 0.0, 0.0, 0.0
+    for column, option in enumerate(options[1:], start=1):
+        open_to = _open(option, lifecycle, due_in_days, policy) & ~np.isnan(p_without)
+        offer = policy.offers[option.offer or ""]
+        discount = np.maximum(np.nan_to_num(order_revenue), 0.0) * offer.percent / 100
+        message = policy.channels[option.channel or ""].cost
+        values = []
+        for lift in (offer.lift, offer.lift_low, offer.lift_high):
+            chance = p_without + lift * (1 - p_without)
+            values.append((chance, chance * (margin - discount) - p_without * margin - message))
+        p_with[:, column] = np.where(open_to, values[0][0], np.nan)
+        cost[:, column] = np.where(open_to, values[0][0] * discount + message, np.nan)
+        for target, value in ((net, values[0][1]), (low, values[1][1]), (high, values[2][1])):
+            target[:, column] = np.where(open_to, value, np.nan)
+    return Candidates(options, p_without, p_with, margin, cost, net, low, high)
+
+
+def _open(option: Option, lifecycle: NDArray[np.object_], due_in_days: Matrix, policy: Policy) -> NDArray[np.bool_]:
+    """Tell to whom a scenario applies."""
+    scenario = next(s for s in policy.scenarios if s.id == option.scenario)
+    who = np.isin(lifecycle, scenario.lifecycle) if scenario.lifecycle else np.ones(len(lifecycle), np.bool_)
+    if scenario.due_within_days is not None:
+        who &= np.abs(np.nan_to_num(due_in_days, nan=np.inf)) <= scenario.due_within_days
+    return who
+
+
+def choose(c: Candidates, allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Choose the option with the highest net value where sending is allowed and pays; else nothing (column 0).
+
+    Equal values go to the earlier option: by priority, then by the order of the file.
+    """
+    best = np.nanargmax(np.where(np.isnan(c.net_value), -np.inf, c.net_value), axis=1)
+    return np.where(allowed, best, 0)

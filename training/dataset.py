@@ -1,0 +1,95 @@
+"""Point-in-time training rows: features from Feast as they were known, labels from what happened next."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from feature_repo.store import Store
+from features.calendar import day_number
+from features.frame import feature_frame
+from features.home import Home
+from features.shop import Shop, open_shop
+from training.labels import known_customers, labels, last_day, own_horizon
+
+
+class Past:
+    """A shop's past as it was known at each cut-off, read from Feast once per cut-off."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self._features: dict[int, pd.DataFrame] = {}
+
+    def rows(self, days: Sequence[int], observed_until: int) -> pd.DataFrame:
+        """Describe customers at cut-offs (business days) with what they did before ``observed_until``.
+
+        The columns are those of :func:`training_frame`.
+        """
+        self._recall([day for day in days if day not in self._features])
+        features = pd.concat([self._features[day] for day in sorted(set(days))], ignore_index=True)
+        known = labels(self.shop, days, horizon_days(self.shop, observed_until), observed_until)
+        return features.merge(known, on=["as_of_day", "customer_id"], how="inner", validate="one_to_one")
+
+    def _recall(self, days: Sequence[int]) -> None:
+        """Ask Feast for all customers known at some cut-offs, keeping snapshots that are not there yet."""
+        if not days:
+            return
+        store = Store.open(self.shop.home, self.shop)
+        starts = {day: self.shop.calendar.start(day) for day in days}
+        missing = [start for start in starts.values() if not store.has_snapshot(start)]
+        if missing:
+            store.write_snapshot(feature_frame(self.shop, missing))
+        entities = known_customers(self.shop, days)
+        entities["as_of"] = entities.as_of_day.map(
+            {d: pd.Timestamp(start).as_unit("us") for d, start in starts.items()}
+        )
+        found = store.history(entities[["customer_id", "as_of"]])
+        numbers = {pd.Timestamp(start).as_unit("us"): day for day, start in starts.items()}
+        found["as_of_day"] = found.as_of.map(numbers).astype("int64")
+        self._features |= {int(str(day)): rows for day, rows in found.groupby("as_of_day")}
+
+
+def training_frame(
+    cutoffs: Sequence[date | int], shop: Shop | str | None = None, *, observed_until: int | None = None
+) -> pd.DataFrame:
+    """Describe customers at past cut-offs as they were known then, with what they did next.
+
+    Parameters
+    ----------
+    cutoffs
+        Dates (or business-day numbers) in the shop's calendar.
+    shop
+        An opened shop, its name, or the home's default.
+    observed_until
+        Business day at which observation ends; default the shop's clock, else the lake's end.
+
+    Returns
+    -------
+    DataFrame, one row per cut-off and customer known then, sorted by both
+        ``customer_id``, ``as_of`` (UTC), every available feature of CATALOG (float64), ``as_of_day`` and the
+        columns of :func:`training.labels.labels`.
+    """
+    shop = shop if isinstance(shop, Shop) else open_shop(Home.open(), shop)
+    days = [day if isinstance(day, int) else day_number(day) for day in cutoffs]
+    return Past(shop).rows(days, observed_until or observation_end(shop))
+
+
+def horizon_days(shop: Shop, until: int) -> int:
+    """Give the churn horizon H: the mapping's, else the shop's own."""
+    return shop.mapping.predict.horizon_days or own_horizon(shop, until)
+
+
+def observation_end(shop: Shop) -> int:
+    """Give the business day at which observation ends: the shop's clock, else the day after the lake's last."""
+    return last_day(shop) if shop.mapping.clock == "system" else day_number(shop.mapping.clock)
+
+
+def is_active(columns: Mapping[str, NDArray[np.float64]], min_order_days: int) -> NDArray[np.bool_]:
+    """Tell which customers are active: enough kept order days ever, the last of them within the look-back.
+
+    design.md says "enough kept orders within the look-back"; its figures (recency AUC .742, BG/NBD .822)
+    are those of this definition: counting all four days within 56 gives .681 and .790 (2026-11-21).
+    """
+    return (np.asarray(columns["n_order_days"]) >= min_order_days) & (np.asarray(columns["order_days_lookback"]) >= 1)

@@ -1,0 +1,197 @@
+"""Fitting every model of a release on rolling origins; the same code fits for the report and for the release."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features import catalog
+from features.errors import Refused
+from features.interactions import interactions
+from features.shop import Shop
+from training.baselines import columns_of
+from training.dataset import Past, horizon_days, is_active
+from training.labels import VALUE_DAYS, expect_complete, first_order_day
+from training.models.btyd import Btyd
+from training.models.churn import Churn
+from training.models.inputs import HISTORY, Inputs, history
+from training.models.next_purchase import NextPurchase
+from training.models.prior import Prior
+from training.models.recommender import Recommender
+from training.models.value import Value
+from training.splits import STEP_DAYS, Origins, origins_before
+
+Matrix = NDArray[np.float64]
+
+# faults.md B2: below these the next lighter rung of the ladder is fitted and named.
+FEWEST_CUSTOMERS = 500
+FEWEST_POSITIVES = 50
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The three scoring models over one set of inputs; ``value`` is ``None`` for a shop too young for it."""
+
+    inputs: Inputs
+    churn: Churn
+    next_purchase: NextPurchase
+    value: Value | None
+
+
+@dataclass(frozen=True)
+class Models:
+    """All that a release answers with. Without ``scores`` the shop is too small: the prior answers."""
+
+    scores: Scores | None
+    recommender: Recommender
+    prior: Prior
+    horizon_days: int
+    why_light: str = ""  # what the shop lacks for the full models
+
+    @property
+    def method(self) -> str:
+        return "full" if self.scores is not None else "prior"
+
+
+def in_steps(days: int) -> int:
+    """Round an embargo up to whole training steps, so that all questions share their cut-offs.
+
+    >>> in_steps(28), in_steps(90)
+    (28, 98)
+    """
+    return STEP_DAYS * -(-days // STEP_DAYS)
+
+
+def place(shop: Shop, until: int, embargo_days: int) -> Origins:
+    """Place the cut-offs of one question so that its outcomes are all known at ``until``."""
+    lookback = shop.mapping.predict.lookback_days
+    return origins_before(until, in_steps(embargo_days), first_order_day(shop), lookback)
+
+
+def fit_models(past: Past, until: int) -> Models:
+    """Fit everything from what was known at the start of business day ``until``.
+
+    Raises
+    ------
+    Refused
+        If the shop has no orders, or not even one whole horizon of history.
+    """
+    shop = past.shop
+    horizon = horizon_days(shop, until)
+    recommender = Recommender.fit(interactions(shop, shop.calendar.start(until)), until)
+    why = too_small(past, until)
+    if not why:
+        return Models(fit_scores(past, until), recommender, fit_prior(past, until), horizon)
+    return Models(None, recommender, fit_prior(past, until), horizon, why)
+
+
+def fit_scores(past: Past, until: int) -> Scores:
+    """Fit churn, next purchase and value; the shop must not be too small."""
+    inputs = fit_inputs(past, until)
+    return Scores(
+        inputs,
+        fit_churn(past, inputs, until),
+        fit_next_purchase(past, inputs, until),
+        fit_value(past, inputs, until),
+    )
+
+
+def too_small(past: Past, until: int) -> str:
+    """Say what the shop lacks for the full models at ``until``; empty if nothing."""
+    try:
+        origins = place(past.shop, until, horizon_days(past.shop, until))
+    except Refused as error:
+        return str(error)
+    later = past.rows(origins.calibrate, until)
+    if len(later) < FEWEST_CUSTOMERS:
+        return f"{len(later)} customers with an order; the full models need {FEWEST_CUSTOMERS}"
+    is_silent = silent(active_rows(later, past.shop))
+    few = int(min(is_silent.sum(), len(is_silent) - is_silent.sum()))
+    if few < FEWEST_POSITIVES:
+        day = past.shop.calendar.date(origins.calibrate[0])
+        return f"{few} customers of the rarer outcome at {day}; the full models need {FEWEST_POSITIVES}"
+    return ""
+
+
+def fit_prior(past: Past, until: int) -> Prior:
+    """Count the shop-wide rates on as many cut-offs as the history allows.
+
+    Raises
+    ------
+    Refused
+        If not even one horizon lies between the first order and ``until``.
+    """
+    horizon = horizon_days(past.shop, until)
+    try:
+        days = place(past.shop, until, horizon).all
+    except Refused:
+        expect_complete(past.shop, first_order_day(past.shop) + 1, horizon, until)
+        days = (until - horizon,)
+    return Prior.fit(past.rows(days, until))
+
+
+def fit_inputs(past: Past, until: int) -> Inputs:
+    """Fit BG/NBD and Gamma-Gamma on all customers known at the calibration cut-off, the newest learnt from."""
+    horizon = horizon_days(past.shop, until)
+    later = past.rows(place(past.shop, until, horizon).calibrate, until)
+    return Inputs(tuple(catalog.model_inputs(past.shop.tables)), Btyd.fit(history(columns_of(later, HISTORY)), horizon))
+
+
+def active_rows(frame: pd.DataFrame, shop: Shop) -> pd.DataFrame:
+    """Keep the active customers of a frame."""
+    columns = columns_of(frame, ("n_order_days", "order_days_lookback"))
+    return frame[is_active(columns, shop.mapping.predict.min_order_days)]
+
+
+def silent(frame: pd.DataFrame) -> Matrix:
+    """Give the churn label: 1.0 where no order came within H."""
+    return (frame.future_order_days == 0).to_numpy().astype(np.float64)
+
+
+def fit_churn(past: Past, inputs: Inputs, until: int) -> Churn:
+    """Fit churn on the active customers of the training cut-offs, calibrated on the later one."""
+    origins = place(past.shop, until, horizon_days(past.shop, until))
+    train, later = (active_rows(past.rows(days, until), past.shop) for days in (origins.train, origins.calibrate))
+    return Churn.fit(_matrix(inputs, train), silent(train), inputs.names, _matrix(inputs, later), silent(later))
+
+
+def fit_next_purchase(past: Past, inputs: Inputs, until: int) -> NextPurchase:
+    """Fit the time to the next order on all customers; its distribution on windows it was not fitted to.
+
+    The newest window sees one horizon, the older one the tail beyond it.
+    """
+    origins = place(past.shop, until, horizon_days(past.shop, until))
+    value_origins = value_window(past.shop, until)
+    later = sorted({*origins.calibrate, *(value_origins.calibrate if value_origins else ())})
+    train = [day for day in origins.train if day not in later] or list(origins.train)
+
+    def outcome(frame: pd.DataFrame) -> tuple[Matrix, Matrix, NDArray[np.bool_]]:
+        return _matrix(inputs, frame), frame.days_to_next.to_numpy(), frame.is_censored.to_numpy(dtype=bool)
+
+    return NextPurchase.fit(
+        *outcome(past.rows(train, origins.calibrate[0])), inputs.names, outcome(past.rows(later, until))
+    )
+
+
+def value_window(shop: Shop, until: int) -> Origins | None:
+    """Place the cut-offs of the value model; ``None`` if the shop is younger than its windows need."""
+    try:
+        return place(shop, until, VALUE_DAYS)
+    except Refused:
+        return None
+
+
+def fit_value(past: Past, inputs: Inputs, until: int) -> Value | None:
+    """Fit the value of the next 90 days; ``None`` if the shop is younger than its windows need."""
+    origins = value_window(past.shop, until)
+    if origins is None:
+        return None
+    train, later = (past.rows(days, until) for days in (origins.train, origins.calibrate))
+    came_back = (later.future_order_days > 0).to_numpy()
+    revenue = train.revenue_90d.to_numpy(), later.revenue_90d.to_numpy()
+    return Value.fit(_matrix(inputs, train), revenue[0], inputs.names, _matrix(inputs, later), revenue[1], came_back)
+
+
+def _matrix(inputs: Inputs, frame: pd.DataFrame) -> Matrix:
+    return inputs.matrix(columns_of(frame, inputs.features))

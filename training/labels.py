@@ -1,0 +1,138 @@
+"""What happened next. The only module that may look past ``as_of``; imported by dataset and evaluation alone."""
+
+from collections.abc import Sequence
+
+import duckdb
+import pandas as pd
+
+from features.errors import Refused
+from features.shop import Shop
+
+VALUE_DAYS = 90  # the window of the value model; contracts.md: clv.predicted_90d
+
+
+def labels(shop: Shop, days: Sequence[int], horizon_days: int, observed_until: int) -> pd.DataFrame:
+    """Tell for each customer known at a cut-off what they did afterwards, as known when its window closed.
+
+    Parameters
+    ----------
+    days
+        Cut-offs as business-day numbers; the future begins with that day.
+    horizon_days
+        H of churn: an order in [t, t + H), known before t + H.
+    observed_until
+        The business day at which observation ends (exclusive): now, or the lake's end in a backtest.
+
+    Returns
+    -------
+    DataFrame, one row per cut-off and customer with any row before it, sorted by both
+        ``as_of_day``, ``customer_id``; ``future_order_days`` within H (float, NaN where H is not over);
+        ``days_to_next`` (1 is an order on the cut-off day itself) and ``is_censored`` (no order seen until
+        ``observed_until``, when ``days_to_next`` is the days observed); ``revenue_90d`` (net revenue in
+        [t, t + 90), NaN where that window is not over).
+    """
+    parts = [str(path) for path in shop.parts("days")]
+    with duckdb.connect() as con:
+        return con.execute(
+            """
+            WITH cutoffs AS (SELECT unnest($cutoffs)::BIGINT AS t), rows AS (FROM read_parquet($parts) WHERE known_on < $until),
+            customers AS (SELECT DISTINCT t, customer_id FROM rows JOIN cutoffs ON day < t AND known_on < t),
+            later AS (
+                SELECT t, customer_id, day, sum(orders) AS orders_until_now,
+                       sum(orders) FILTER (known_on < t + $h AND day < t + $h) AS orders_in_h,
+                       sum(revenue) FILTER (known_on < t + $v AND day < t + $v) AS revenue
+                FROM rows JOIN cutoffs ON day >= t AND day < $until GROUP BY ALL
+            ), summed AS (
+                SELECT t, customer_id, count(*) FILTER (orders_in_h > 0) AS future_order_days,
+                       min(day - t + 1) FILTER (orders_until_now > 0) AS next, sum(revenue)::DOUBLE AS revenue
+                FROM later GROUP BY ALL
+            )
+            SELECT c.t AS as_of_day, c.customer_id,
+                   CASE WHEN c.t + $h <= $until THEN coalesce(future_order_days, 0)::DOUBLE END AS future_order_days,
+                   coalesce(next, $until - c.t)::DOUBLE AS days_to_next, next IS NULL AS is_censored,
+                   CASE WHEN c.t + $v <= $until THEN coalesce(revenue, 0) END AS revenue_90d
+            FROM customers c LEFT JOIN summed USING (t, customer_id) ORDER BY as_of_day, customer_id
+            """,
+            {
+                "cutoffs": list(days),
+                "parts": parts,
+                "until": observed_until,
+                "h": horizon_days,
+                "v": VALUE_DAYS,
+            },
+        ).df()
+
+
+def known_customers(shop: Shop, days: Sequence[int]) -> pd.DataFrame:
+    """List who was known at each cut-off: ``as_of_day`` and ``customer_id``, sorted."""
+    with duckdb.connect() as con:
+        return con.execute(
+            "SELECT DISTINCT t AS as_of_day, customer_id FROM (SELECT unnest($cutoffs)::BIGINT AS t)"
+            " JOIN read_parquet($parts) ON day < t AND known_on < t ORDER BY ALL",
+            {"cutoffs": list(days), "parts": [str(path) for path in shop.parts("days")]},
+        ).df()
+
+
+def products_bought(shop: Shop, day: int, horizon_days: int, observed_until: int) -> pd.DataFrame:
+    """List what each customer bought in [day, day + horizon), as known when that window closed.
+
+    Returns
+    -------
+    DataFrame, sorted: ``customer_id``, ``product_id``
+    """
+    expect_complete(shop, day, horizon_days, observed_until)
+    with duckdb.connect() as con:
+        return con.execute(
+            "SELECT customer_id, product_id FROM read_parquet($parts) WHERE day >= $t AND day < $t + $h"
+            " AND known_on < $t + $h GROUP BY ALL HAVING sum(orders) > 0 ORDER BY ALL",
+            {"parts": [str(p) for p in shop.parts("product_days")], "t": day, "h": horizon_days},
+        ).df()
+
+
+def expect_complete(shop: Shop, day: int, horizon_days: int, observed_until: int) -> None:
+    """Refuse a cut-off whose outcome is not known yet.
+
+    Raises
+    ------
+    Refused
+        With the earliest date at which the window is over.
+    """
+    if day + horizon_days > observed_until:
+        raise Refused(
+            f"the outcome of {shop.calendar.date(day)} + {horizon_days} days is not known before"
+            f" {shop.calendar.date(day + horizon_days)}; observation ends at {shop.calendar.date(observed_until)}"
+        )
+
+
+def last_day(shop: Shop) -> int:
+    """Give the business day after the last one the lake knows of: where observation ends in a backtest."""
+    with duckdb.connect() as con:
+        row = con.execute(
+            "SELECT max(greatest(day, known_on)) + 1 FROM read_parquet(?)",
+            [[str(p) for p in shop.parts("days")]],
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def first_order_day(shop: Shop) -> int:
+    """Give the business day of the shop's first kept order."""
+    with duckdb.connect() as con:
+        row = con.execute(
+            "SELECT min(day) FROM read_parquet(?) WHERE orders > 0", [[str(p) for p in shop.parts("days")]]
+        ).fetchone()
+    if not row or row[0] is None:
+        raise Refused(f"{shop.name}: there are no kept orders at all; nothing can be learnt")
+    return int(row[0])
+
+
+def own_horizon(shop: Shop, observed_until: int) -> int:
+    """Give the shop's own horizon: the 90th percentile of its gaps between order days, in whole weeks."""
+    with duckdb.connect() as con:
+        row = con.execute(
+            "SELECT quantile_disc(gap, 0.9) FROM (SELECT day - lag(day) OVER (PARTITION BY customer_id ORDER BY day) AS gap"
+            " FROM (SELECT customer_id, day FROM read_parquet(?) WHERE day < ? AND known_on < ? GROUP BY ALL"
+            " HAVING sum(orders) > 0)) WHERE gap IS NOT NULL",
+            [[str(p) for p in shop.parts("days")], observed_until, observed_until],
+        ).fetchone()
+    days = int(row[0]) if row and row[0] is not None else 28
+    return min(364, max(7, 7 * -(-days // 7)))
