@@ -49,6 +49,10 @@ class Release:
         """The stored features whose packed vector this release reads."""
         return list(self.facts["stored_features"])
 
+    def report(self) -> list[dict[str, Any]]:
+        """Give the figures it was judged by when it was trained."""
+        return list(lake.read_json(self.path / "report.json")["rows"])
+
 
 def write_release(
     home: Home, models: Models, facts: dict[str, Any], report: list[dict[str, Any]], golden: dict[str, Any]

@@ -161,20 +161,32 @@ def _expect_known(word: str, known: list[str], path: str) -> None:
         raise ValueError(f"{path}: unknown{nearest(word, known)}")
 
 
+def mapping_path(path: Path) -> Path:
+    """Find a ``shop.yaml``; a bare name stands for one of the ready mappings in ``features/shops``.
+
+    Raises
+    ------
+    BadInput
+        Naming the ready ones.
+    """
+    ready = SHOPS / f"{path.name.removesuffix('.yaml')}.yaml"
+    if path.is_file():
+        return path
+    if path.parent == Path() and ready.is_file():
+        return ready
+    known = ", ".join(sorted(p.stem for p in SHOPS.glob("*.yaml")))
+    raise BadInput(f"{path}: no such mapping; ready ones are {known}")
+
+
 def load_mapping(path: Path) -> Mapping:
-    """Read a ``shop.yaml``; a bare name stands for one of the ready mappings in ``features/shops``.
+    """Read a mapping, or a ready one by its name.
 
     Raises
     ------
     BadInput
         Naming the file, the key and the nearest right one.
     """
-    ready = SHOPS / f"{path.name.removesuffix('.yaml')}.yaml"
-    found = path if path.is_file() else ready if path.parent == Path() and ready.is_file() else None
-    if found is None:
-        raise BadInput(
-            f"{path}: no such mapping; ready ones are {', '.join(sorted(p.stem for p in SHOPS.glob('*.yaml')))}"
-        )
+    found = mapping_path(path)
     return parse_mapping(found.read_bytes(), str(found))
 
 

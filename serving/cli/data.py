@@ -1,0 +1,70 @@
+"""`okaeri ingest` and `okaeri features`: a shop's files in, what is known of a customer out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.cli.output import day_of, now, show
+
+features = typer.Typer(help="What is known about customers.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
+
+
+def ingest(
+    shop: Annotated[Path, typer.Option(help="The shop's mapping, or the name of a ready one.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Files the mapping's sources match.")] = None,
+    allow_empty: Annotated[bool, typer.Option(help="Accept files with a header and no rows.")] = False,
+    json: Json = False,
+) -> None:
+    """Take a shop's files in. Nothing is lost: every row is accepted, set aside, a duplicate or quarantined."""
+    from features.door.ingest import ingest as take_in
+    from features.door.mapping import load_mapping, mapping_path
+    from features.home import Home
+
+    path = mapping_path(shop)
+    ledger = take_in(Home.open(), load_mapping(path), path.read_bytes(), files or [], now(), allow_empty=allow_empty)
+    show(ledger.as_dict(), json)
+    if ledger.quarantined:
+        raise typer.Exit(3)
+
+
+@features.command("build")
+def build(
+    as_of: Annotated[str | None, typer.Option(help="Date; default the shop's clock.")] = None, json: Json = False
+) -> None:
+    """Compute and keep the feature snapshot of one date for training."""
+    from feature_repo.store import Store
+    from features.catalog import absent
+    from features.frame import feature_frame
+    from features.home import Home
+    from features.shop import open_shop
+    from serving.nightly import day_number, shop_day
+
+    home = Home.open()
+    shop = open_shop(home)
+    day = shop_day(shop, now()) if as_of is None else day_number(day_of(as_of))
+    frame = feature_frame(shop, shop.calendar.start(day))
+    Store.open(home, shop).write_snapshot(frame)
+    lacking = {table: len(names) for table, names in absent(shop.tables).items()}
+    shown = {"as_of": shop.calendar.date(day).isoformat(), "customers": len(frame), "features": frame.shape[1] - 2}
+    show({**shown, "absent": lacking}, json)
+
+
+@features.command("show")
+def show_features(customer_id: str, json: Json = False) -> None:
+    """Show what the online store knows of one customer, feature by feature."""
+    from feature_repo.store import Store
+    from features.catalog import CATALOG
+    from features.errors import BadInput
+    from features.home import Home
+    from features.shop import open_shop
+
+    home = Home.open()
+    latest = Store.open(home, open_shop(home)).latest([customer_id])
+    if not latest.found[0]:
+        raise BadInput(f"{customer_id!r}: not in the online store; unknown, or no night was published yet")
+    values = {name: float(column[0]) for name, column in latest.columns.items()}
+    told = {f"{name} ({CATALOG[name].unit})": None if value != value else value for name, value in values.items()}
+    show({"customer_id": customer_id, "as_of": str(latest.as_of[0]), "features": told}, json)

@@ -1,0 +1,71 @@
+"""`okaeri nightly`, `okaeri serve` and `okaeri status`: publish, answer, and see where things stand."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.cli.output import day_of, now, say_on_stderr, show
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
+
+
+def nightly(
+    as_of: Annotated[str | None, typer.Option(help="Date; default the shop's own today.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Policy file; default the one that ships.")] = None,
+    replace: Annotated[bool, typer.Option(help="Publish another revision of a published date.")] = False,
+    json: Json = False,
+) -> None:
+    """Take in what is new, answer for every customer, publish tables and features: whole or not at all."""
+    from features.calendar import day_number
+    from features.home import Home
+    from serving.nightly import nightly as run
+    from serving.policy.rules import DEFAULT, load_policy
+
+    rules = load_policy(policy), (policy or DEFAULT).read_bytes()
+    day = None if as_of is None else day_number(day_of(as_of))
+    show(run(Home.open(), day, now(), rules, replace=replace, say=say_on_stderr(json)), json)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address; another than loopback needs an API key.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; default 3000.")] = None,
+) -> None:
+    """Answer over HTTP: this process becomes `bentoml serve`."""
+    from features.errors import BadInput
+    from features.home import Home
+    from serving.service import serve_command
+
+    try:
+        command = serve_command(host, port)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    os.environ.setdefault("BENTOML_HOME", str(Home.open().root / "bentoml"))
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def status(json: Json = False) -> None:
+    """Say what this home holds: the shop, its rows, the champion and the last night."""
+    from features import lake
+    from features.home import Home
+    from features.shop import open_shop
+    from serving.publication import current
+
+    home = Home.open()
+    shop = open_shop(home)
+    night, release = current(home), lake.pointed(home.releases / "CURRENT.json")
+    show(
+        {
+            "shop": shop.name,
+            "lake": shop.version,
+            "loads": len(shop.loads),
+            "tables": ", ".join(sorted(shop.tables)),
+            "champion": release[0].name if release else None,
+            "last_night": night.manifest["score_date"] if night else None,
+            "counts": dict(night.manifest["counts"]) if night else {},
+        },
+        json,
+    )

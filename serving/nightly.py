@@ -1,0 +1,244 @@
+"""The night: what is new is taken in, every customer is answered for, and the whole is published at once."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features import catalog, lake
+from features.calendar import day_number
+from features.door.ingest import ingest
+from features.errors import BadInput, Refused
+from features.frame import feature_frame
+from features.home import Home
+from features.interactions import interactions
+from features.shop import Shop, open_shop
+from serving import tables
+from serving.answers import Answers, Rows, answers
+from serving.policy.rules import Policy
+from serving.publication import POLICY, Publication, current, open_publication, revisions
+from serving.replenishment import due_in_days, replenishment_due
+from training.release import Release, champion, open_release
+
+Progress = Callable[[str], None]
+TOP_ITEMS = 50
+
+
+@dataclass(frozen=True)
+class Night:
+    """What one run works with; all of it pinned before anything is computed."""
+
+    home: Home
+    shop: Shop
+    release: Release
+    policy: Policy
+    policy_text: bytes
+    day: int
+    before: Publication | None
+
+    @property
+    def date(self) -> str:
+        return self.shop.calendar.date(self.day).isoformat()
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Give what decides the bytes: equal inputs, equal publication."""
+        return {
+            "shop": self.shop.name,
+            "lake": self.shop.version,
+            "release": self.release.id,
+            "policy": self.policy.hash,
+            "previous": None if self.before is None else lake.sha256_file(self.before.path / lake.MANIFEST),
+        }
+
+
+def nightly(
+    home: Home,
+    as_of: int | None,
+    now: datetime,
+    policy: tuple[Policy, bytes],
+    *,
+    replace: bool = False,
+    say: Progress = lambda text: None,
+) -> dict[str, Any]:
+    """Publish the night of one business day: whole, or not at all; run again, it finishes what a kill left.
+
+    Parameters
+    ----------
+    as_of
+        Business day as of whose start customers are answered for; default the shop's own now.
+    now
+        The machine's clock, for what is taken in and for a shop whose clock is the system's.
+    replace
+        Publish another revision of a date that is published already.
+
+    Returns
+    -------
+    dict
+        ``score_date, revision, path, manifest_sha256, state`` (published, already_published) and ``counts``.
+
+    Raises
+    ------
+    Refused
+        If another night runs, or the scores fail their checks: what was published before stays.
+    BadInput
+        If nothing was ingested or trained yet.
+    """
+    with lake.locked(home.root / ".night.lock", "the night"):
+        shop = _take_in(home, now, say)
+        day = as_of if as_of is not None else shop_day(shop, now)
+        release = open_release(champion(home))
+        if release.facts["shop"] != shop.name:
+            raise BadInput(
+                f"the champion was trained for {release.facts['shop']}, not for {shop.name}; run `okaeri train`"
+            )
+        done = revisions(home, shop.calendar.date(day).isoformat())
+        if done and not replace:
+            return _finish(home, shop, open_publication(done[-1]), "already_published", None)
+        before = _previous(home, day)
+        night = Night(home, shop, release, *policy, day=day, before=before)
+        started = time.monotonic()
+        frame = feature_frame(shop, shop.calendar.start(day))
+        say(f"answering for {len(frame):,} customers")
+        publication = _publish(night, frame, len(done) + 1, say)
+        say("publishing to the feature store")
+        _log_run(home, night, time.monotonic() - started)
+        return _finish(home, shop, publication, "published", frame)
+
+
+def shop_day(shop: Shop, now: datetime) -> int:
+    """Give the shop's own today: its clock if it has one, else the business day of ``now``."""
+    clock = shop.mapping.clock
+    return shop.calendar.day(now) if clock == "system" else day_number(clock)
+
+
+def _take_in(home: Home, now: datetime, say: Progress) -> Shop:
+    """Ingest what lies new in the mapping's packages and in ``drop/<shop>`` of the home."""
+    shop = open_shop(home)
+    say(f"taking in what is new for {shop.name}")
+    text = (shop.loads[-1].path / "shop.yaml").read_bytes()
+    files = sorted(path for path in (home.root / "drop" / shop.name).glob("*") if path.is_file())
+    ingest(home, shop.mapping, text, files, now, only_new=True)
+    return open_shop(home)
+
+
+def _previous(home: Home, day: int) -> Publication | None:
+    """Open the newest publication of an earlier day."""
+    found = current(home)
+    return found if found is not None and found.day < day else None
+
+
+def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd.DataFrame]:
+    """Answer for every customer of a frame; give the answers, their items and what runs out."""
+    bought = interactions(night.shop, night.shop.calendar.start(night.day))
+    due = replenishment_due(bought, night.day)
+    customers = frame.customer_id.to_numpy(dtype=object)
+    columns = {name: frame[name].to_numpy(dtype=np.float64) for name in catalog.stored_names(night.shop.tables)}
+    rows = Rows(
+        customers,
+        np.ones(len(frame), np.bool_),
+        np.full(len(frame), night.day, np.int64),
+        columns,
+        due_in_days(due, customers, night.day),
+    )
+    answered = answers(rows, night.release, night.policy, night.day, night.day)
+    items = night.release.models.recommender.recommend(bought, night.day, list(customers), TOP_ITEMS)
+    return answered, items, due
+
+
+def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) -> Publication:
+    """Compute and write all tables aside, check them, seal the folder and give it its name."""
+    answered, items, due = answer(night, frame)
+    scores = tables.customer_scores(answered, night.release, night.shop.calendar, night.shop.mapping.language)
+    check(scores, frame, None if night.before is None else night.before.table("customer_scores"))
+    final = night.home.publications / f"score_date={night.date}" / f"revision={revision}"
+    final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    say(f"writing {len(items):,} recommendations and the tables")
+    written = {
+        "customer_scores": scores,
+        "recommendations": items,
+        "replenishment_due": due,
+        "offer_allocations": tables.offer_allocations(answered),
+        "score_changes": tables.score_changes(scores, night.before.table("customer_scores") if night.before else None),
+        "rejects": tables.rejects(answered),
+    }
+    with lake.staging(final) as staged:
+        for name, table in written.items():
+            tables.write_table(table, staged / f"{name}.parquet")
+        (staged / POLICY).write_bytes(night.policy_text)
+        counts = {name: len(table) for name, table in written.items()}
+        counts |= {"eligible": len(frame), "scored": int(answered.scored.sum())}
+        hindsight = night.release.trained_until > night.day
+        facts = {"day": night.day, "score_date": night.date, "revision": revision, "hindsight": hindsight}
+        run_id = lake.digest([night.inputs, facts])[:32]
+        lake.seal(staged, counts=counts, inputs=night.inputs, run_id=run_id, **facts)
+        lake.publish(staged, final)
+    return open_publication(final)
+
+
+def check(scores: pd.DataFrame, frame: pd.DataFrame, before: pd.DataFrame | None) -> None:
+    """Refuse to publish what cannot be right; the publication before stays.
+
+    Raises
+    ------
+    Refused
+        If customers are missing, or probabilities are outside 0-1, constant, or moved beyond five deviations.
+    """
+    if len(scores) != len(frame) or scores.customer_id.nunique() != len(frame):
+        raise Refused(f"{len(scores)} customers answered for, {len(frame)} expected; nothing was published")
+    chances = scores.filter(regex=r"^next_order_p_").dropna()
+    churn = scores.churn_probability.dropna()
+    if not (chances.ge(0) & chances.le(1)).all(axis=None) or not churn.between(0, 1).all():
+        raise Refused("a probability lies outside 0 to 1; nothing was published")
+    if len(churn) >= 100 and churn.std() == 0:
+        raise Refused(f"all {len(churn)} churn probabilities are equal; nothing was published")
+    if before is not None:
+        earlier = before.churn_probability.dropna()
+        if len(earlier) >= 100 and len(churn) and abs(churn.mean() - earlier.mean()) > 5 * earlier.std():
+            raise Refused(
+                f"the mean churn moved from {earlier.mean():.3f} to {churn.mean():.3f}; nothing was published"
+            )
+
+
+def _finish(home: Home, shop: Shop, publication: Publication, state: str, frame: pd.DataFrame | None) -> dict[str, Any]:
+    """Put the night online and move the pointer, unless a later night is current; safe to repeat."""
+    found = current(home)
+    if found is None or found.day <= publication.day:
+        _put_online(home, shop, publication.day, frame)
+        if found is None or found.path != publication.path:
+            lake.point(home.publications / "CURRENT.json", publication.path)
+    return {
+        "score_date": publication.manifest["score_date"],
+        "revision": publication.manifest["revision"],
+        "path": str(publication.path.relative_to(home.root)),
+        "manifest_sha256": lake.sha256_file(publication.path / lake.MANIFEST),
+        "state": state,
+        "counts": dict(publication.manifest["counts"]),
+    }
+
+
+def _put_online(home: Home, shop: Shop, day: int, frame: pd.DataFrame | None) -> None:
+    """Publish a night's features to Feast, offline and online, unless this very night is there already."""
+    from feature_repo.store import Store  # five CPU-seconds to import
+
+    store, start = Store.open(home, shop), shop.calendar.start(day)
+    generation = store.generation()
+    is_there = generation is not None and generation.as_of == start and store.has_snapshot(start)
+    if frame is None and is_there:
+        return
+    rows = feature_frame(shop, start) if frame is None else frame
+    store.write_snapshot(rows)
+    store.publish(rows)
+
+
+def _log_run(home: Home, night: Night, seconds: float) -> None:
+    """Append how long the night took; durations stand outside the publication, whose bytes repeat."""
+    line = {"score_date": night.date, "seconds": round(seconds, 3), "release": night.release.id}
+    with suppress(OSError), (home.publications / "run.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, sort_keys=True) + "\n")

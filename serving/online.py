@@ -1,0 +1,252 @@
+"""Live answers: the newest features and the last night's lists, through the same function as the night."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from feature_repo.store import Store
+from features.calendar import day_number
+from features.door.mapping import nearest
+from features.errors import OkaeriError
+from features.home import Home
+from features.shop import Shop, open_shop
+from serving.answers import Answers, Rows, answers
+from serving.policy.rules import Policy
+from serving.publication import Publication, current
+from serving.replenishment import due_in_days
+from serving.results import BLOCKS, Around, Asked, results
+from serving.schemas import RecommendRequest, Refused, ScoreRequest
+from serving.words import ITEM_REASONS, RECORD_NOTE, Language, say
+from training.models.recommender import Recommender
+from training.release import Release, champion, open_release, probe
+
+AHEAD = timedelta(days=7)
+TIMELINE_ROWS = 20
+
+Reply = dict[str, Any]
+
+
+class Online:
+    """One release, one published night and one feature store, opened together and never changed."""
+
+    def __init__(
+        self, shop: Shop, release: Release, publication: Publication, store: Store, now: Callable[[], datetime]
+    ) -> None:
+        self.shop, self._release, self.publication, self.store, self.now = shop, release, publication, store, now
+        self.policy: Policy = publication.policy
+        self.items = publication.by_customer("recommendations")
+        self.due = publication.by_customer("replenishment_due")
+        self._due_table = publication.table("replenishment_due")
+        self._popular = _popular(release.models.recommender)
+
+    @classmethod
+    def open(cls, now: Callable[[], datetime]) -> "Online":
+        """Open the home's champion and its last night, the release in a child process first.
+
+        Raises
+        ------
+        OkaeriError
+            If nothing was ingested, trained or published, or a file is damaged.
+        """
+        home = Home.open()
+        shop = open_shop(home)
+        path = champion(home)
+        probe(path)
+        publication = current(home)
+        if publication is None:
+            raise OkaeriError(f"{home.publications}: no night was published yet; run `okaeri nightly`")
+        return cls(shop, open_release(path), publication, Store.open(home, shop), now)
+
+    def score(self, request: ScoreRequest, /) -> Reply:
+        """Answer a request: one result per id, in the order asked; the same id is answered once."""
+        day = self._day(request.as_of)
+        asked_ids = request.customer_ids or [identifier.value for identifier in request.identifiers or ()]
+        distinct = list(dict.fromkeys(asked_ids))
+        policy = self._policy(request)
+        lang = request.lang or self.shop.mapping.language
+        include = BLOCKS if request.include is None else tuple(request.include)
+        asked = Asked(request.explain or "none", lang, request.n_items, include, request.campaign_id)
+        known = distinct if request.customer_ids else [f"\x1f{value}" for value in distinct]  # no alias is an id
+        answered = self._answers(known, policy, day)
+        by_id = dict(zip(distinct, results(answered, self._around(policy, request, lang, day), asked), strict=True))
+        for value, result in by_id.items():
+            result["customer_id"] = value
+            if request.record:
+                result["warnings"].append(say(RECORD_NOTE, lang))
+        return {
+            "scored_at": self.now().isoformat(),
+            "currency": self.shop.mapping.currency,
+            "release": self._names(),
+            "results": [by_id[value] for value in asked_ids],
+        }
+
+    def recommend(self, request: RecommendRequest, /) -> Reply:
+        """Name products for a customer, or beside a product or a basket."""
+        lang = request.lang or self.shop.mapping.language
+        hidden = set(request.exclude_product_ids or ())
+        if request.customer_id is not None:
+            rows = self.items.get(request.customer_id) or self._popular
+        else:
+            beside = request.product_ids or [request.product_id or ""]
+            hidden |= set(beside)
+            rows = _similar(self._release.models.recommender, beside) or self._popular
+        shown = [row for row in rows if row["product_id"] not in hidden][: request.n_items]
+        return {
+            "release": self._names(),
+            "recommendations": [
+                {
+                    "rank": rank,
+                    "product_id": row["product_id"],
+                    "score": float(row["score"]),
+                    "source": row["source"],
+                    "reason": {"code": row["source"], "text": say(ITEM_REASONS[row["source"]], lang)},
+                    "repurchase": bool(row["repurchase"]),
+                }
+                for rank, row in enumerate(shown, start=1)
+            ],
+        }
+
+    def customer(self, customer_id: str, /) -> Reply | None:
+        """Give the 360-degree view: the full answer and the latest orders; ``None`` for an unknown customer."""
+        request = ScoreRequest(customer_ids=[customer_id], explain="full")
+        reply = self.score(request)
+        if reply["results"][0]["status"] == "unknown_customer":
+            return None
+        return {
+            "customer_id": customer_id,
+            "release": reply["release"],
+            "currency": reply["currency"],
+            "result": reply["results"][0],
+            "orders": self._orders(customer_id),
+        }
+
+    def release(self) -> Reply:
+        """Say which release, policy and night answer."""
+        facts = self._release.facts
+        names = ("shop", "trained_until_date", "method", "n", "horizon_days", "feature_schema")
+        return {
+            **self._names(),
+            "facts": {name: facts[name] for name in names},
+            "publication": {name: self.publication.manifest[name] for name in ("score_date", "revision", "run_id")},
+        }
+
+    def ready(self) -> tuple[bool, Reply]:
+        """Tell whether the feature store answers and holds a whole night."""
+        generation = self.store.generation()
+        return generation is not None, {"release": self._release.id, "features": generation is not None}
+
+    def _names(self) -> Reply:
+        models = {"method": self._release.models.method, "trained_until": self._release.facts["trained_until_date"]}
+        return {"id": self._release.id, "models": models, "policy": self.policy.version}
+
+    def _day(self, as_of: datetime | None) -> int:
+        """Find the business day asked for: not before the features' instant, at most seven days ahead.
+
+        Without ``as_of`` it is the shop's now, or the last night's day if that is later.
+        """
+        clock = self.shop.mapping.clock
+        today = self.shop.calendar.day(self.now()) if clock == "system" else day_number(clock)
+        now_day = max(today, self.publication.day)
+        if as_of is None:
+            return now_day
+        earliest = self.shop.calendar.start(self.publication.day)
+        latest = self.shop.calendar.start(now_day) + AHEAD
+        if not earliest <= as_of <= latest:
+            span = f"{earliest.isoformat()} to {latest.isoformat()}"
+            raise Refused(422, "as_of_out_of_range", f"as_of must be from {span}", "as_of")
+        return self.shop.calendar.day(as_of)
+
+    def _policy(self, request: ScoreRequest) -> Policy:
+        """Narrow the policy to the campaign, channels and offers asked for."""
+        chosen = list(self.policy.scenarios) if request.purpose == "marketing" else []
+        if request.campaign_id is not None:
+            _expect(request.campaign_id, [s.id for s in self.policy.scenarios], "campaign_id")
+            chosen = [s for s in chosen if s.id == request.campaign_id]
+        for word in request.offers or ():
+            _expect(word, list(self.policy.offers), "offers")
+        for word in request.channels or ():
+            _expect(word, list(self.policy.channels), "channels")
+        narrowed = [
+            s.model_copy(
+                update={
+                    "offers": tuple(o for o in s.offers if request.offers is None or o in request.offers),
+                    "channels": tuple(c for c in s.channels if request.channels is None or c in request.channels),
+                }
+            )
+            for s in chosen
+        ]
+        return self.policy.model_copy(update={"scenarios": tuple(s for s in narrowed if s.offers and s.channels)})
+
+    def _answers(self, customer_ids: list[str], policy: Policy, day: int) -> Answers:
+        latest = self.store.latest(customer_ids)
+        starts = {start: self._store_day(start) for start in np.unique(latest.as_of[latest.found])}
+        feature_day = np.array([starts.get(start, 0) for start in latest.as_of], np.int64)
+        due = due_in_days(self._due_table, latest.customer_id, day)
+        rows = Rows(latest.customer_id, latest.found, feature_day, latest.columns, due)
+        return answers(rows, self._release, policy, day, max(day, self.publication.day))
+
+    def _store_day(self, start: np.datetime64) -> int:
+        return self.shop.calendar.day(pd.Timestamp(start).tz_localize("UTC").to_pydatetime())
+
+    def _around(self, policy: Policy, request: ScoreRequest, lang: Language, day: int) -> Around:
+        hidden = frozenset(request.exclude_product_ids or ())
+        origin = "night" if policy == self.policy and day == self.publication.day else "live"
+        return Around(
+            self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden
+        )
+
+    def _orders(self, customer_id: str) -> list[Reply]:
+        """List the customer's latest orders as the shop wrote them."""
+        with duckdb.connect() as con:
+            con.execute("SET TimeZone = 'UTC'")
+            rows = con.execute(
+                "SELECT order_id, min(ordered_at), sum(quantity), sum(revenue), count(*) FROM read_parquet(?)"
+                " WHERE customer_id = ? AND day < ? AND known_on < ? GROUP BY order_id ORDER BY 2 DESC, 1 LIMIT ?",
+                [
+                    [str(path) for path in self.shop.parts("order_lines")],
+                    customer_id,
+                    self.publication.day,
+                    self.publication.day,
+                    TIMELINE_ROWS,
+                ],
+            ).fetchall()
+        names = ("order_id", "ordered_at", "quantity", "revenue", "lines")
+        return [
+            dict(zip(names, (row[0], row[1].isoformat(), float(row[2]), float(row[3]), row[4]), strict=True))
+            for row in rows
+        ]
+
+
+def _expect(word: str, known: list[str], path: str) -> None:
+    if word not in known:
+        raise Refused(422, "unknown_word", f"unknown {path}{nearest(word, known)}", path)
+
+
+def _popular(model: Recommender) -> list[Reply]:
+    """List what everybody buys, for customers nothing is known of."""
+    nothing = pd.DataFrame(
+        {"customer_id": [], "product_id": [], "n_order_days": [], "last_day": [], "decayed": [], "first_day": []}
+    ).astype({"customer_id": object, "product_id": object, "n_order_days": "int64", "last_day": "int64"})
+    shown: list[Reply] = model.recommend(nothing, 0, ["\x1f"], 50).to_dict("records")
+    return shown
+
+
+def _similar(model: Recommender, product_ids: list[str]) -> list[Reply]:
+    """List products liked by the same customers as these, by the cosine of their factors; empty if none is known."""
+    at = np.searchsorted(model.product_ids, product_ids)
+    at = at[at < len(model.product_ids)]
+    known = [i for i in at if model.product_ids[i] in product_ids]
+    if not known:
+        return []
+    unit = model.item_factors / np.maximum(np.linalg.norm(model.item_factors, axis=1, keepdims=True), 1e-12)
+    closeness = unit @ unit[known].mean(axis=0)
+    best = np.lexsort((np.arange(len(closeness)), -closeness))[: 50 + len(known)]
+    return [
+        {"product_id": str(model.product_ids[i]), "score": float(closeness[i]), "source": "similar", "repurchase": False}
+        for i in best
+    ]
+

@@ -1,0 +1,86 @@
+"""A published night: an immutable folder of tables, found through one pointer, checked before it is read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features import lake
+from features.home import Home
+from serving.policy.rules import Policy, load_policy
+
+POLICY = "policy.yaml"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One night's tables."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def day(self) -> int:
+        return int(self.manifest["day"])
+
+    @property
+    def policy(self) -> Policy:
+        return load_policy(self.path / POLICY)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one table."""
+        frame: pd.DataFrame = pq.read_table(self.path / f"{name}.parquet").to_pandas()
+        return frame
+
+    def by_customer(self, name: str) -> "ByCustomer":
+        """Read one table for look-ups by customer; its rows are sorted by customer."""
+        return ByCustomer(self.table(name))
+
+
+class ByCustomer(Mapping[str, Sequence[Mapping[str, Any]]]):
+    """A table's rows per customer, kept as columns with one range per customer."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._columns = {name: table[name].to_numpy() for name in table.columns if name != "customer_id"}
+        ids = table["customer_id"].to_numpy()
+        starts = [0, *(i for i in range(1, len(ids)) if ids[i] != ids[i - 1])] if len(ids) else []
+        ends = [*starts[1:], len(ids)]
+        self._ranges = {ids[start]: (start, end) for start, end in zip(starts, ends, strict=False)}
+
+    def __getitem__(self, customer_id: str) -> Sequence[Mapping[str, Any]]:
+        start, end = self._ranges[customer_id]
+        columns = {name: values[start:end].tolist() for name, values in self._columns.items()}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ranges)
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+
+def current(home: Home) -> Publication | None:
+    """Open the newest published night, every file checked; ``None`` if there is none yet.
+
+    Raises
+    ------
+    Damaged
+        If a file is not the one its manifest lists.
+    """
+    found = lake.pointed(home.publications / "CURRENT.json")
+    return None if found is None else open_publication(found[0])
+
+
+def open_publication(path: Path) -> Publication:
+    """Open one night's folder, every file checked."""
+    return Publication(path, lake.verify(path))
+
+
+def revisions(home: Home, score_date: str) -> list[Path]:
+    """List the finished revisions of one date, oldest first."""
+    folder = home.publications / f"score_date={score_date}"
+    found = (path for path in folder.glob("revision=*") if (path / lake.MANIFEST).exists())
+    return sorted(found, key=lambda path: int(path.name.partition("=")[2]))

@@ -1,0 +1,320 @@
+"""Answers as the reply's results: every key there, every null explained in `missing`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from features import lake
+from features.calendar import BusinessCalendar
+from serving.answers import Answers
+from serving.policy.guards import FAIL, GUARDS, NOT_CHECKED, STATES
+from serving.policy.rules import Policy
+from serving.reasons import reasons
+from serving.words import CONSENT_NOTE, CONTROL_NOTE, ITEM_REASONS, STALE_NOTE, Language, say
+from serving.words import GUARDS as GUARD_WORDS
+from serving.words import NOT_CHECKED as NOT_CHECKED_WORDS
+from training.models.next_purchase import HORIZONS
+from training.release import Release
+
+BLOCKS = (
+    "churn", "second_order", "next_order", "replenishment", "clv", "at_risk_365d", "promo_share", "subscription",
+    "recommendations", "action", "candidates", "send", "guards", "experiment", "reasons",
+)  # fmt: skip
+LOYALTY = ("tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership")
+LISTS = ("replenishment", "recommendations", "candidates", "guards", "reasons")
+REASONS_SHOWN = {"brief": 3, "full": 5}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How results are wanted; the defaults are those of the contract."""
+
+    explain: str = "none"
+    lang: Language = "en"
+    n_items: int = 10
+    include: tuple[str, ...] = BLOCKS
+    campaign_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Around:
+    """What surrounds the answers: the calendar, the night's lists, and which night they are of."""
+
+    calendar: BusinessCalendar
+    policy: Policy
+    release: Release
+    items: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # by customer, ranked
+    due: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    origin: str = "live"
+    popular: Sequence[Mapping[str, Any]] = ()  # for a customer the night did not know
+    hidden: frozenset[str] = frozenset()  # products not to be shown
+
+
+def results(answered: Answers, around: Around, asked: Asked) -> list[dict[str, Any]]:
+    """Write one result per customer, in the order of ``answered``."""
+    n = len(answered.customer_id)
+    wanted = "reasons" in asked.include and asked.explain != "none"
+    most = REASONS_SHOWN.get(asked.explain, 0)
+    told = reasons(answered, around.release, range(n), most, asked.lang) if wanted else [[] for _ in range(n)]
+    return [_result(answered, p, around, asked, [vars(reason) for reason in told[p]]) for p in range(n)]
+
+
+def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[str, Any]]) -> dict[str, Any]:
+    customer = str(a.customer_id[p])
+    blocks: dict[str, Any] = {
+        "churn": _churn(a, p, around.release),
+        "second_order": _second_order(a, p),
+        "next_order": _next_order(a, p, around.calendar),
+        "replenishment": [_due(row, around.calendar) for row in around.due.get(customer, ())] if a.scored[p] else [],
+        "clv": _clv(a, p),
+        "at_risk_365d": _number(a.at_risk[p]),
+        "promo_share": _number(a.promo_share[p]),
+        "subscription": None,
+        "recommendations": _items(a, p, around, asked) if a.status[p] != "opted_out" else [],
+        "action": _action(a, p, around),
+        "candidates": _candidates(a, p, around.policy, asked.explain),
+        "send": _send(a, p, around),
+        "guards": _guards(a, p, around, asked),
+        "experiment": {"arm": "control" if a.control[p] else "treatment", "group": "global"},
+        "reasons": told,
+    }
+    if a.status[p] == "unknown_customer":
+        blocks |= {"action": None, "candidates": [], "send": None, "guards": [], "experiment": None}
+    missing = _missing(a, p, blocks, asked)
+    blocks = {name: value if name in asked.include else [] if name in LISTS else None for name, value in blocks.items()}
+    return _about(a, p, around, asked) | blocks | {"missing": missing, "warnings": _warnings(a, p, asked.lang)}
+
+
+def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:
+    """Write what stands before the blocks: who, how sure, as of when, and the stage of life."""
+    calendar, known = around.calendar, a.status[p] != "unknown_customer"
+    day = int(a.feature_day[p])
+    customer = str(a.customer_id[p])
+    method = around.release.models.method if a.scored[p] else "prior"
+    identity = [customer, asked.campaign_id, calendar.date(a.day).isoformat(), around.policy.hash]
+    return {
+        "customer_id": customer,
+        "merged_from": [],
+        "decision_id": lake.digest(identity)[:32] if known else None,
+        "status": a.status[p],
+        "served_from": "live" if a.scored[p] else "prior",
+        "basis": {"method": method, "n": around.release.models.prior.n} if known else None,
+        "as_of": _instant(calendar.start(a.day)),
+        "valid_until": _instant(calendar.start(a.day + 1)),
+        "features": {
+            "as_of": _instant(calendar.start(day)),
+            "oldest_view_age_hours": _hours(calendar.start(a.day) - calendar.start(day)),
+            "late_tables": [],
+        }
+        if known
+        else None,
+        "order_count": None if np.isnan(a.order_count[p]) else int(a.order_count[p]),
+        "f_stage": a.f_stage[p],
+        "lifecycle": a.lifecycle[p],
+        **dict.fromkeys(LOYALTY),
+    }
+
+
+def _churn(a: Answers, p: int, release: Release) -> dict[str, Any] | None:
+    if np.isnan(a.churn[p]):
+        return None
+    return {
+        "probability": float(a.churn[p]),
+        "horizon_days": release.models.horizon_days,
+        "band": a.band[p],
+        "percentile": float(a.percentile[p]),
+        "change_7d": None,
+        "silence_ratio": _number(a.silence_ratio[p]),
+    }
+
+
+def _second_order(a: Answers, p: int) -> dict[str, float] | None:
+    if a.f_stage[p] != "F1" or not a.scored[p]:
+        return None
+    return {f"p_{h}d": float(a.next_order[p, HORIZONS.index(h)]) for h in (30, 60, 90)}
+
+
+def _next_order(a: Answers, p: int, calendar: BusinessCalendar) -> dict[str, Any] | None:
+    if not a.scored[p]:
+        return None
+
+    def on(days: float) -> str | None:
+        return None if np.isnan(days) else calendar.date(a.day + int(np.ceil(days)) - 1).isoformat()
+
+    return {
+        **{f"p_{h}d": float(a.next_order[p, index]) for index, h in enumerate(HORIZONS)},
+        **dict(zip(("earliest_on", "expected_on", "latest_on"), map(on, a.next_days[p]), strict=True)),
+        "overdue_days": _number(a.overdue_days[p]),
+        "categories": [],
+    }
+
+
+def _due(row: Mapping[str, Any], calendar: BusinessCalendar) -> dict[str, Any]:
+    return {
+        "product_id": row["product_id"],
+        "due_on": calendar.date(int(row["due_day"])).isoformat(),
+        "window_days": float(row["window_days"]),
+        "basis": row["basis"],
+    }
+
+
+def _clv(a: Answers, p: int) -> dict[str, Any] | None:
+    if not a.scored[p]:
+        return None
+    short, year, low, high = (_number(value) for value in a.clv[p])
+    return {
+        "predicted_90d": short,
+        "predicted_365d": year,
+        "low_365d": low,
+        "high_365d": high,
+        "historic": _number(a.historic[p]),
+        "grade": int(a.grade[p]),
+        "basis": "revenue",
+    }
+
+
+def _items(a: Answers, p: int, around: Around, asked: Asked) -> list[dict[str, Any]]:
+    ranked = around.items.get(str(a.customer_id[p])) or around.popular
+    shown = [row for row in ranked if row["product_id"] not in around.hidden]
+    return [
+        {
+            "rank": rank,
+            "product_id": row["product_id"],
+            "score": float(row["score"]),
+            "source": row["source"],
+            "reason": {"code": row["source"], "text": say(ITEM_REASONS[row["source"]], asked.lang)},
+            "repurchase": bool(row["repurchase"]),
+        }
+        for rank, row in enumerate(shown[: asked.n_items], start=1)
+    ]
+
+
+def _action(a: Answers, p: int, around: Around) -> dict[str, Any]:
+    option = a.candidates.options[int(a.choice[p])]
+    return {
+        "scenario": option.scenario,
+        "kind": option.kind,
+        "incentive": option.incentive,
+        "offer_id": option.offer,
+        "coupon_code": None,
+        "channel": option.channel,
+        "topic": None,
+        "template": None,
+        "cost": float(a.candidates.cost[p, a.choice[p]]),
+        "expires_at": None,
+        "origin": around.origin,
+    }
+
+
+def _candidates(a: Answers, p: int, policy: Policy, explain: str) -> list[dict[str, Any]]:
+    """List doing nothing and the best offer; with ``full``, every option open to the customer."""
+    c = a.candidates
+    if np.isnan(c.p_without[p]):
+        return []
+    open_to = [column for column in range(len(c.options)) if not np.isnan(c.net_value[p, column])]
+    if explain != "full":
+        best = max(open_to[1:], key=lambda column: c.net_value[p, column], default=None)
+        open_to = [0] if best is None else [best, 0]
+    return [
+        {
+            "scenario": c.options[column].scenario,
+            "incentive": c.options[column].incentive,
+            "offer_id": c.options[column].offer,
+            "p_order_without": float(c.p_without[p]),
+            "p_order_with": float(c.p_with[p, column]),
+            "uplift": float(c.p_with[p, column] - c.p_without[p]),
+            "window_days": policy.window_days,
+            "margin_per_order": float(c.margin[p]),
+            "cost": float(c.cost[p, column]),
+            "net_value": float(c.net_value[p, column]),
+            "low": float(c.low[p, column]),
+            "high": float(c.high[p, column]),
+            "evidence": "assumed",
+        }
+        for column in open_to
+    ]
+
+
+def _send(a: Answers, p: int, around: Around) -> dict[str, Any]:
+    """Say whether the chosen action may go out, and when: during the business day of the answer."""
+    chosen = int(a.choice[p])
+    return {
+        "allowed": bool(a.allowed[p]) and chosen != 0,
+        "from": _instant(around.calendar.start(a.day)) if chosen else None,
+        "until": _instant(around.calendar.start(a.day + 1)) if chosen else None,
+        "best_hour": None,
+        "best_hour_basis": None,
+        "channels": list(around.policy.channels) if a.guards[p, 0] != FAIL else [],
+        "cap_left": {},
+    }
+
+
+def _guards(a: Answers, p: int, around: Around, asked: Asked) -> list[dict[str, Any]]:
+    """List the guards that fail or were not checked; with ``full``, all of them."""
+    out = []
+    for column, code in enumerate(GUARDS):
+        state = int(a.guards[p, column])
+        if state in (FAIL, NOT_CHECKED) or asked.explain == "full":
+            words = NOT_CHECKED_WORDS if state == NOT_CHECKED else GUARD_WORDS[code]
+            clears = None
+            if code == "RECENT_ORDER" and state == FAIL:
+                last = int(a.features["last_order_day"][p])
+                clears = _instant(around.calendar.start(last + around.policy.recent_order_days + 1))
+            detail = say(words, asked.lang) if state else None
+            out.append({"code": code, "state": STATES[state], "detail": detail, "clears_at": clears})
+    return out
+
+
+def _missing(a: Answers, p: int, blocks: Mapping[str, Any], asked: Asked) -> list[dict[str, Any]]:
+    """Explain every block that is null or empty for want of something."""
+    out = [{"field": name, "why": "no_table", "needs": "tiers in the policy"} for name in LOYALTY]
+    for name, value in blocks.items():
+        if value in (None, []) and name in asked.include and (name != "reasons" or asked.explain != "none"):
+            out.append({"field": name, **_why(a, p, name)})
+    return out
+
+
+def _why(a: Answers, p: int, name: str) -> dict[str, str | None]:
+    status = a.status[p]
+    if status == "unknown_customer":
+        return {"why": "not_applicable", "needs": "a customer of this shop"}
+    if status == "opted_out":
+        return {"why": "no_consent", "needs": "consent to personalise"}
+    if name == "subscription":
+        return {"why": "no_table", "needs": "subscriptions"}
+    if status == "prior_only":
+        return {"why": "too_little_history", "needs": "a first order"}
+    if name in ("churn", "at_risk_365d", "reasons") and np.isnan(a.churn[p]):
+        return (
+            {"why": "not_active", "needs": "recent orders"}
+            if np.isnan(a.churn[p])
+            else {"why": "not_applicable", "needs": None}
+        )
+    return {"why": "not_applicable", "needs": None}
+
+
+def _warnings(a: Answers, p: int, lang: Language) -> list[str]:
+    notes = []
+    if a.status[p] != "unknown_customer":
+        if a.control[p]:
+            notes.append(say(CONTROL_NOTE, lang))
+        if a.guards[p, GUARDS.index("CONSENT_CHANNEL")] == NOT_CHECKED:
+            notes.append(say(CONSENT_NOTE, lang))
+        if a.status[p] == "stale_features":
+            notes.append(say(STALE_NOTE, lang))
+    return notes
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _instant(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat()
+
+
+def _hours(span: timedelta) -> float:
+    return span.total_seconds() / 3600

@@ -1,0 +1,79 @@
+"""Words for people, Japanese and English, as the glossary has them."""
+
+from typing import Literal
+
+Language = Literal["ja", "en"]
+LANGUAGES: tuple[Language, Language] = ("ja", "en")
+
+REASONS: dict[str, tuple[str, str]] = {
+    "silent_long": (
+        "前回購入から{days}日。ふだんは約{typical}日おき",
+        "{days} days since last order; usually about {typical}",
+    ),
+    "interval_growing": ("購入間隔が延びている({a}日→{b}日)", "Gaps growing ({a} to {b} days)"),
+    "frequency_down": ("直近90日の購入が{a}回→{b}回", "Orders in 90 days {a} to {b}"),
+    "spend_down": ("購入金額が前期比{pct}%減", "Spend down {pct} %"),
+    "one_order_only": ("初回購入から{days}日、2回目なし", "{days} days since first order, no second"),
+    "promo_only": ("購入の{pct}%がセール・クーポン利用", "{pct} % of orders with a discount"),
+    "steady": ("{months}か月続けて購入", "Ordered {months} months running"),
+}
+# What a customer may see: polite, and silent about scores, silence and segments.
+ITEM_REASONS: dict[str, tuple[str, str]] = {
+    "repeat": ("以前お求めいただいた商品です", "You have bought this before"),
+    "als": ("お好みに近い商品です", "Close to what you like"),
+    "similar": ("ご覧の商品に近い商品です", "Close to what you are looking at"),
+    "popular": ("人気の商品です", "Popular right now"),
+}
+GUARDS: dict[str, tuple[str, str]] = {
+    "CONSENT_CHANNEL": ("このチャネルの配信許諾なし", "No consent for this channel"),
+    "CONSENT_PERSONALISE": ("パーソナライズの許諾なし", "No consent to personalise"),
+    "RECENT_ORDER": ("購入直後", "Ordered recently"),
+    "CONTROL_GROUP": ("対照群(効果測定のため送らない)", "Control group (withheld)"),
+}
+NOT_CHECKED = ("未確認(データなし・遅れ)", "Not checked (no data, or late)")
+SCENARIOS: dict[str, tuple[str, str]] = {
+    "none": ("送らない", "Do nothing"),
+    "win_back": ("掘り起こし(休眠・離脱予兆)", "Win-back"),
+    "replenishment": ("補充のご案内", "Replenishment"),
+}
+INCENTIVES: dict[str, tuple[str, str]] = {
+    "none": ("特典なし", "No incentive"),
+    "content": ("お役立ち情報(値引きなし)", "Content"),
+    "coupon": ("クーポン", "Coupon"),
+}
+LIFECYCLES: dict[str, tuple[str, str]] = {
+    "prospect": ("未購入会員(F0)", "Prospect"),
+    "new": ("初回購入(90日以内)", "New customer"),
+    "active": ("稼働(アクティブ)", "Active"),
+    "at_risk": ("離脱予兆", "At risk"),
+    "dormant": ("休眠", "Dormant"),
+    "lapsed": ("離脱", "Lapsed"),
+    "reactivated": ("休眠復帰", "Won back"),
+}
+BANDS: dict[str, tuple[str, str]] = {
+    "low": ("低", "Low"),
+    "watch": ("注意", "Watch"),
+    "high": ("高", "High"),
+    "critical": ("最優先", "Critical"),
+}
+EVIDENCE: dict[str, tuple[str, str]] = {
+    "randomised": ("実験で確認", "Tested"),
+    "observed": ("過去の実績から推定", "Observed"),
+    "assumed": ("仮定(未検証)", "Assumed"),
+}
+CONTROL_NOTE = (
+    "この顧客は対照群です。配信案は参考のみです。",
+    "This customer is in the control group; what would have been sent stands in candidates.",
+)
+CONSENT_NOTE = ("許諾データがないため、許諾は未確認です。", "The shop has no consents table: consent is not checked.")
+RECORD_NOTE = ("この版では配信記録は保存されません。", "This version keeps no record of contacts.")
+STALE_NOTE = ("データが遅れています。", "The features are late.")
+
+
+def say(words: tuple[str, str], lang: Language, **values: object) -> str:
+    """Give a phrase in a language, its places filled.
+
+    >>> say(REASONS["spend_down"], "en", pct=40)
+    'Spend down 40 %'
+    """
+    return words[LANGUAGES.index(lang)].format(**values)

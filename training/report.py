@@ -1,0 +1,36 @@
+"""A report as people read it: each figure of ours beside its baselines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+NAMES = {
+    "okaeri": "Okaeri",
+    "bg_nbd": "BG/NBD",
+    "rfm_logistic": "RFM logistic",
+    "recency_rule": "recency rule",
+    "own_gap": "own mean gap",
+    "bg_nbd_gamma_gamma": "BG/NBD + Gamma-Gamma",
+    "last_quarter": "last 91 days again",
+    "personal_frequency": "personal frequency",
+    "als": "ALS alone",
+    "popular": "most popular",
+}
+
+
+def shown(rows: Sequence[dict[str, Any]], skipped: Sequence[str]) -> str:
+    """Write a report as text: a line per question and figure, ours first, 95 % intervals in brackets."""
+    lines = []
+    keys = dict.fromkeys((row["question"], row["cutoff"], row["metric"]) for row in rows)
+    for question, cutoff, metric in keys:
+        group = [row for row in rows if (row["question"], row["cutoff"], row["metric"]) == (question, cutoff, metric)]
+        figures = "; ".join(_figure(row) for row in group)
+        lines.append(f"{question} {cutoff} {metric:<16} {figures}  (n {group[0]['n']:,})")
+    return "\n".join([*lines, *(f"not judged: {reason}" for reason in skipped)])
+
+
+def _figure(row: dict[str, Any]) -> str:
+    name = NAMES.get(row["method"], row["method"])
+    if row["value"] is None:
+        return f"{name} -"
+    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{name} {row['value']:.3f}{interval if row['method'] == 'okaeri' else ''}"
