@@ -53,7 +53,8 @@ class BusinessCalendar:
 
     def sql_day(self, instant: str) -> str:
         """Write :meth:`day` as DuckDB SQL over a ``TIMESTAMPTZ`` column."""
-        shift = self.day_starts_at.hour * 3600 + self.day_starts_at.minute * 60
+        starts = self.day_starts_at
+        shift = starts.hour * 3600 + starts.minute * 60 + starts.second
         return f"CAST((epoch_us(timezone('{self.timezone}', {instant})) // 1000000 - {shift}) // 86400 AS BIGINT)"
 
     def sql_hour(self, instant: str) -> str:

@@ -52,8 +52,8 @@ def feature_frame(shop: Shop, as_of: datetime | Sequence[datetime]) -> pd.DataFr
         con.disconnect()
     if frame.empty:
         raise BadInput(f"{shop.name}: no customer is known before {shop.calendar.date(days[-1])}")
-    starts = {day: pd.Timestamp(shop.calendar.start(day)).as_unit("us") for day in days}
-    frame.insert(1, "as_of", frame.pop("as_of_day").map(starts))
+    starts = {day: shop.calendar.start(day) for day in days}
+    frame.insert(1, "as_of", frame.pop("as_of_day").map(starts).astype("datetime64[us, UTC]"))
     return frame
 
 

@@ -89,10 +89,15 @@ def response_days(known: Known, lookback_days: int = 0) -> ir.Table:
 
 
 def consent_states(known: Known, lookback_days: int = 0) -> ir.Table:
-    """One row per as_of_day, customer, channel and purpose: the newest word, as its instant x 2 + granted."""
+    """One row per as_of_day, customer, channel and purpose: the newest word, as its instant (us) x 2 + refused.
+
+    Of two words at the same instant the refusal stands.
+    """
     rows = known("consents")
+    seconds = rows["at"].truncate("s").epoch_seconds().cast("int64")
+    instant = seconds * 1_000_000 + rows["at"].microsecond().cast("int64")
     return rows.group_by(["as_of_day", "customer_id", "channel", "purpose"]).aggregate(
-        newest=(rows["at"].epoch_seconds().cast("int64") * 2 + rows.granted.cast("int64")).max()
+        newest=(instant * 2 + (~rows.granted).cast("int64")).max()
     )
 
 
@@ -112,14 +117,14 @@ RELATIONS: dict[str, Callable[[Known, int], ir.Table]] = {
 def lake_table(con: ibis.BaseBackend, shop: Shop, name: str) -> ir.Table:
     """Read one of the lake's tables with its ``customer_id``, ``day`` and ``known_on``."""
 
-    def part(table: str) -> ir.Table:
-        return con.read_parquet([str(path) for path in shop.parts(table)])
+    def part(table: str, **options: Any) -> ir.Table:
+        return con.read_parquet([str(path) for path in shop.parts(table)], **options)
 
     if name == "category_days":
-        products = part("products")
-        top = products.mutate(category=products.category.split(" > ")[0])[["product_id", "category"]].distinct(
-            on="product_id"
-        )
+        products = part("products", filename=True)  # the folders of loads sort by their number: the newest word stands
+        newest: Any = ibis.window(group_by="product_id", order_by=ibis.desc("filename"))
+        products = products.mutate(nth_last=ibis.row_number().over(newest), category=products.category.split(" > ")[0])
+        top = products.filter(products.nth_last == 0)[["product_id", "category"]]
         return part("product_days").inner_join(top.filter(top.category.notnull()), "product_id")
     if name == "contact_days":
         contacts = part("contacts")

@@ -231,8 +231,8 @@ def _popular(model: Recommender) -> list[Reply]:
     nothing = pd.DataFrame(
         {"customer_id": [], "product_id": [], "n_order_days": [], "last_day": [], "decayed": [], "first_day": []}
     ).astype({"customer_id": object, "product_id": object, "n_order_days": "int64", "last_day": "int64"})
-    shown: list[Reply] = model.recommend(nothing, 0, ["\x1f"], 50).to_dict("records")
-    return shown
+    shown = model.recommend(nothing, 0, ["\x1f"], 50).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in shown]
 
 
 def _similar(model: Recommender, product_ids: list[str]) -> list[Reply]:
@@ -246,7 +246,11 @@ def _similar(model: Recommender, product_ids: list[str]) -> list[Reply]:
     closeness = unit @ unit[known].mean(axis=0)
     best = np.lexsort((np.arange(len(closeness)), -closeness))[: 50 + len(known)]
     return [
-        {"product_id": str(model.product_ids[i]), "score": float(closeness[i]), "source": "similar", "repurchase": False}
+        {
+            "product_id": str(model.product_ids[i]),
+            "score": float(closeness[i]),
+            "source": "similar",
+            "repurchase": False,
+        }
         for i in best
     ]
-

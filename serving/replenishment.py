@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 FEWEST_ORDER_DAYS = 4  # three own gaps at least
 WINDOW_SHARE = 0.25  # of the interval, either side
@@ -41,7 +42,7 @@ def replenishment_due(bought: pd.DataFrame, day: int, horizon_days: int = 14) ->
     return kept.sort_values(["customer_id", "due_day", "product_id"], ignore_index=True)
 
 
-def due_in_days(due: pd.DataFrame, customer_ids: np.ndarray, day: int) -> np.ndarray:  # type: ignore[type-arg]
+def due_in_days(due: pd.DataFrame, customer_ids: NDArray[np.object_], day: int) -> NDArray[np.float64]:
     """Give per customer the days until the nearest product is due (negative: overdue), NaN where none is."""
     offset = due.due_day - day
     nearest = offset.loc[offset.abs().groupby(due.customer_id).idxmin()]

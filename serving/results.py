@@ -270,7 +270,7 @@ def _guards(a: Answers, p: int, around: Around, asked: Asked) -> list[dict[str, 
 
 def _missing(a: Answers, p: int, blocks: Mapping[str, Any], asked: Asked) -> list[dict[str, Any]]:
     """Explain every block that is null or empty for want of something."""
-    out = [{"field": name, "why": "no_table", "needs": "tiers in the policy"} for name in LOYALTY]
+    out: list[dict[str, Any]] = [{"field": name, "why": "no_table", "needs": "tiers in the policy"} for name in LOYALTY]
     for name, value in blocks.items():
         if value in (None, []) and name in asked.include and (name != "reasons" or asked.explain != "none"):
             out.append({"field": name, **_why(a, p, name)})

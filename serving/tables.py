@@ -29,7 +29,7 @@ def customer_scores(a: Answers, release: Release, calendar: BusinessCalendar, la
     """
     c, chosen = a.candidates, a.choice
     rows = np.arange(len(chosen))
-    explained = [p for p in rows if a.band[p] in EXPLAINED_BANDS]
+    explained = [int(p) for p in rows if a.band[p] in EXPLAINED_BANDS]
     told = dict(zip(explained, reasons(a, release, explained, REASONS_KEPT, lang), strict=True))
     table = {
         "customer_id": a.customer_id,

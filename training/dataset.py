@@ -47,7 +47,7 @@ class Past:
         )
         found = store.history(entities[["customer_id", "as_of"]])
         numbers = {pd.Timestamp(start).as_unit("us"): day for day, start in starts.items()}
-        found["as_of_day"] = found.as_of.map(numbers).astype("int64")
+        found = found.assign(as_of_day=found.as_of.map(numbers).astype("int64"))
         self._features |= {int(str(day)): rows for day, rows in found.groupby("as_of_day")}
 
 

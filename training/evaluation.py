@@ -1,8 +1,8 @@
 """What the models are worth: each beside its baselines on later customers that no fit has seen, with intervals."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from features.interactions import interactions
-from features.shop import Shop
 from training import baselines, metrics
 from training.baselines import columns_of
 from training.dataset import Past, horizon_days
@@ -27,7 +26,7 @@ from training.fitting import (
     too_small,
     value_window,
 )
-from training.labels import VALUE_DAYS, products_bought
+from training.labels import VALUE_DAYS, expect_complete, products_bought
 from training.models.inputs import Inputs
 from training.models.next_purchase import HORIZONS, NextPurchase
 from training.models.recommender import Recommender, als_lists, frequency_lists, popular_lists
@@ -78,7 +77,7 @@ class Report:
 
     def as_list(self) -> list[dict[str, Any]]:
         """Give the rows as plain dictionaries, NaN as ``None``."""
-        return [{k: None if v != v else v for k, v in asdict(row).items()} for row in self.rows]
+        return as_rows(self.rows)
 
     def value(self, question: str, method: str, metric: str) -> Row | None:
         """Find one figure; ``None`` if it was not judged."""
@@ -86,34 +85,54 @@ class Report:
         return next(found, None)
 
 
+def as_rows(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Give rows as plain dictionaries, NaN as ``None``."""
+    return [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One question at one cut-off: its rows, or why it cannot be judged; for churn what the plots need."""
+
+    rows: tuple[Row, ...] = ()
+    why_not: str = ""
+    truth: Matrix = field(default_factory=lambda: np.empty(0))
+    predicted: Matrix = field(default_factory=lambda: np.empty(0))
+
+
 def evaluate(past: Past, until: int) -> Report:
     """Judge models fitted on the past alone at the newest cut-offs whose outcomes are known at ``until``.
 
     Questions the history is too short for are left out and said so.
     """
-    shop, skipped = past.shop, []
-    horizon = horizon_days(shop, until)
-    test = until - in_steps(horizon)
-    rows: list[Row] = []
-    truth, predicted = np.empty(0), np.empty(0)
+    horizon = in_steps(horizon_days(past.shop, until))
+    churn = judge_churn(past, until - horizon, until)
+    others = (
+        judge_next_purchase(past, until - horizon, until),
+        judge_value(past, until - in_steps(VALUE_DAYS), until),
+        judge_recommender(past, until - PRODUCT_DAYS, until),
+    )
+    every = (churn, *others)
+    skipped = tuple(dict.fromkeys(judged.why_not for judged in every if judged.why_not))
+    return Report(tuple(row for judged in every for row in judged.rows), churn.truth, churn.predicted, skipped)
+
+
+def judge_churn(past: Past, test: int, until: int) -> Judged:
+    """Judge churn within the shop's horizon, for the customers active at ``test``."""
+    horizon = horizon_days(past.shop, until)
+    expect_complete(past.shop, test, horizon, until)
     if why := too_small(past, test):
-        skipped.append(f"churn and next purchase: {why}")
-    else:
-        active = active_rows(past.rows([test], until), shop)
-        inputs = fit_inputs(past, test)
-        truth, scores = silent(active), _churn_scores(past, inputs, active, test, horizon)
-        predicted = scores["okaeri"][0]
-        rows += _churn_rows(truth, scores, str(shop.calendar.date(test)))
-        rows += _next_purchase_rows(
-            fit_next_purchase(past, inputs, test), inputs, active, horizon, str(shop.calendar.date(test))
-        )
-    value_test = until - in_steps(VALUE_DAYS)
-    if too_small(past, value_test) or value_window(shop, value_test) is None:
-        skipped.append("value: the history is too short for a training, a calibration and a later test window")
-    else:
-        rows += _value_rows(past, value_test, until)
-    rows += _recommender_rows(shop, until - PRODUCT_DAYS, until)
-    return Report(tuple(rows), truth, predicted, tuple(skipped))
+        return Judged(why_not=f"churn at {past.shop.calendar.date(test)}: {why}")
+    active = active_rows(past.rows([test], until), past.shop)
+    scores = _churn_scores(past, fit_inputs(past, test), active, test, horizon)
+    truth, cutoff = silent(active), str(past.shop.calendar.date(test))
+    rows = [
+        _row("churn", method, cutoff, name, metric, truth, score)
+        for method, (score, is_probability) in scores.items()
+        for name, metric in CHURN_METRICS.items()
+        if is_probability or name in RANK_ONLY
+    ]
+    return Judged(tuple(rows), "", truth, scores["okaeri"][0])
 
 
 def _churn_scores(
@@ -130,24 +149,26 @@ def _churn_scores(
     }
 
 
-def _churn_rows(truth: Matrix, scores: Mapping[str, tuple[Matrix, bool]], cutoff: str) -> list[Row]:
-    return [
-        _row("churn", method, cutoff, name, metric, truth, score)
-        for method, (score, is_probability) in scores.items()
-        for name, metric in CHURN_METRICS.items()
-        if is_probability or name in RANK_ONLY
-    ]
-
-
 def _row(question: str, method: str, cutoff: str, name: str, metric: Callable[..., float], *arrays: Matrix) -> Row:
     interval = metrics.bootstrap(metric, *arrays, n=RESAMPLES)
     return Row(question, method, cutoff, "all", name, *interval, n=len(arrays[0]))
 
 
+def judge_next_purchase(past: Past, test: int, until: int) -> Judged:
+    """Judge P(order within h) where h is over, and the median days with the censored at the horizon."""
+    horizon, cutoff = horizon_days(past.shop, until), str(past.shop.calendar.date(test))
+    expect_complete(past.shop, test, horizon, until)
+    if why := too_small(past, test):
+        return Judged(why_not=f"next purchase at {cutoff}: {why}")
+    active = active_rows(past.rows([test], until), past.shop)
+    inputs = fit_inputs(past, test)
+    model = fit_next_purchase(past, inputs, test)
+    return Judged(tuple(_next_purchase_rows(model, inputs, active, horizon, cutoff)))
+
+
 def _next_purchase_rows(
     model: NextPurchase, inputs: Inputs, active: pd.DataFrame, horizon: int, cutoff: str
 ) -> list[Row]:
-    """Judge P(order within h) where h is over, and the median days with the censored at the horizon."""
     columns = columns_of(active, inputs.features)
     x = inputs.matrix(columns)
     days, observed = active.days_to_next.to_numpy(), ~active.is_censored.to_numpy(dtype=bool)
@@ -180,12 +201,17 @@ def _next_purchase_rows(
     return rows
 
 
-def _value_rows(past: Past, test: int, until: int) -> list[Row]:
+def judge_value(past: Past, test: int, until: int) -> Judged:
     """Judge the next 90 days' revenue of every customer known at ``test``."""
+    cutoff = str(past.shop.calendar.date(test))
+    if too_small(past, test) or value_window(past.shop, test) is None:
+        why = "the history is too short for a training, a calibration and a later test window"
+        return Judged(why_not=f"value at {cutoff}: {why}")
+    expect_complete(past.shop, test, VALUE_DAYS, until)
     inputs = fit_inputs(past, test)
     model = fit_value(past, inputs, test)
     assert model is not None
-    frame, cutoff = past.rows([test], until), str(past.shop.calendar.date(test))
+    frame = past.rows([test], until)
     columns = columns_of(frame, inputs.features)
     x, truth = inputs.matrix(columns), frame.revenue_90d.to_numpy()
     btyd = x[:, inputs.names.index("btyd_value_90d")]
@@ -194,22 +220,24 @@ def _value_rows(past: Past, test: int, until: int) -> list[Row]:
         "bg_nbd_gamma_gamma": np.nan_to_num(btyd),
         "last_quarter": baselines.last_quarter_revenue(columns),
     }
-    return [
+    rows = [
         _row("value", method, cutoff, name, metric, truth, predicted)
         for method, predicted in by.items()
         for name, metric in VALUE_METRICS.items()
     ]
+    return Judged(tuple(rows))
 
 
-def _recommender_rows(shop: Shop, test: int, until: int) -> list[Row]:
+def judge_recommender(past: Past, test: int, until: int) -> Judged:
     """Judge the ten products shown at ``test`` against what was bought in the 30 days after."""
+    shop = past.shop
     known = interactions(shop, shop.calendar.start(test))
     model = Recommender.fit(known, test)
     bought = products_bought(shop, test, PRODUCT_DAYS, until)
     bought = bought[bought.product_id.isin(model.product_ids)]
     customers = np.array(sorted(set(bought.customer_id) & set(known.customer_id)), dtype=str)
     if not len(customers):
-        return []
+        return Judged(why_not=f"recommender at {shop.calendar.date(test)}: nobody known bought a known product")
     row = np.searchsorted(customers, bought.customer_id.to_numpy(dtype=str))
     inside = (row < len(customers)) & (
         customers[np.minimum(row, len(customers) - 1)] == bought.customer_id.to_numpy(dtype=str)
@@ -237,7 +265,7 @@ def _recommender_rows(shop: Shop, test: int, until: int) -> list[Row]:
                     metric(ranked, truth, 10),
                 )
             )
-    return rows
+    return Judged(tuple(rows))
 
 
 def _lists(

@@ -1,7 +1,5 @@
 """Fitting every model of a release on rolling origins; the same code fits for the report and for the release."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from training.baselines import columns_of
 from training.dataset import Past, horizon_days, is_active
 from training.labels import VALUE_DAYS, expect_complete, first_order_day
 from training.models.btyd import Btyd
+from training.models.bundle import Models, Scores
 from training.models.churn import Churn
 from training.models.inputs import HISTORY, Inputs, history
 from training.models.next_purchase import NextPurchase
@@ -27,31 +26,6 @@ Matrix = NDArray[np.float64]
 # faults.md B2: below these the next lighter rung of the ladder is fitted and named.
 FEWEST_CUSTOMERS = 500
 FEWEST_POSITIVES = 50
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The three scoring models over one set of inputs; ``value`` is ``None`` for a shop too young for it."""
-
-    inputs: Inputs
-    churn: Churn
-    next_purchase: NextPurchase
-    value: Value | None
-
-
-@dataclass(frozen=True)
-class Models:
-    """All that a release answers with. Without ``scores`` the shop is too small: the prior answers."""
-
-    scores: Scores | None
-    recommender: Recommender
-    prior: Prior
-    horizon_days: int
-    why_light: str = ""  # what the shop lacks for the full models
-
-    @property
-    def method(self) -> str:
-        return "full" if self.scores is not None else "prior"
 
 
 def in_steps(days: int) -> int:

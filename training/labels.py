@@ -35,7 +35,8 @@ def labels(shop: Shop, days: Sequence[int], horizon_days: int, observed_until: i
     with duckdb.connect() as con:
         return con.execute(
             """
-            WITH cutoffs AS (SELECT unnest($cutoffs)::BIGINT AS t), rows AS (FROM read_parquet($parts) WHERE known_on < $until),
+            WITH cutoffs AS (SELECT unnest($cutoffs)::BIGINT AS t),
+            rows AS (FROM read_parquet($parts) WHERE known_on < $until),
             customers AS (SELECT DISTINCT t, customer_id FROM rows JOIN cutoffs ON day < t AND known_on < t),
             later AS (
                 SELECT t, customer_id, day, sum(orders) AS orders_until_now,
@@ -129,7 +130,8 @@ def own_horizon(shop: Shop, observed_until: int) -> int:
     """Give the shop's own horizon: the 90th percentile of its gaps between order days, in whole weeks."""
     with duckdb.connect() as con:
         row = con.execute(
-            "SELECT quantile_disc(gap, 0.9) FROM (SELECT day - lag(day) OVER (PARTITION BY customer_id ORDER BY day) AS gap"
+            "SELECT quantile_disc(gap, 0.9) FROM"
+            " (SELECT day - lag(day) OVER (PARTITION BY customer_id ORDER BY day) AS gap"
             " FROM (SELECT customer_id, day FROM read_parquet(?) WHERE day < ? AND known_on < ? GROUP BY ALL"
             " HAVING sum(orders) > 0)) WHERE gap IS NOT NULL",
             [[str(p) for p in shop.parts("days")], observed_until, observed_until],

@@ -1,5 +1,7 @@
 """The three pictures of a churn model: is it calibrated, how much better than chance, how much it finds."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -53,7 +55,7 @@ def _curve(x: Matrix, y: Matrix, guide: Matrix, x_label: str, y_label: str, titl
     return figure
 
 
-def _canvas(x_label: str, y_label: str, title: str):  # type: ignore[no-untyped-def]
+def _canvas(x_label: str, y_label: str, title: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(5, 4), layout="tight")
     axes = figure.subplots()
     axes.set(xlabel=x_label, ylabel=y_label, title=title)

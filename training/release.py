@@ -14,8 +14,8 @@ from features import lake
 from features.catalog import schema_hash
 from features.errors import BadInput, Damaged
 from features.home import Home
-from training.fitting import Models, Scores
 from training.models.btyd import Btyd
+from training.models.bundle import Models, Scores
 from training.models.churn import Churn
 from training.models.inputs import Inputs
 from training.models.next_purchase import NextPurchase

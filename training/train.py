@@ -13,7 +13,8 @@ from training import registry
 from training.baselines import columns_of
 from training.dataset import Past, is_active
 from training.evaluation import Report, evaluate
-from training.fitting import Models, fit_models
+from training.fitting import fit_models
+from training.models.bundle import Models
 from training.models.inputs import HISTORY
 from training.models.next_purchase import HORIZONS
 from training.plots import churn_plots

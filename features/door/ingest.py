@@ -92,8 +92,8 @@ def ingest(
     folder = home.lake(mapping.shop)
     with lake.locked(folder / ".lock", f"the lake of {mapping.shop}"):
         before = open_shop(home, mapping.shop) if (folder / "CURRENT.json").exists() else None
-        work = _Work(mapping, before, now, allow_empty)
-        sources = work.sources(files, only_new)
+        work = _Work(mapping, before, now, allow_empty, files)
+        sources = work.sources(only_new)
         ledger = Ledger()
         if not sources and before is not None:
             return ledger
@@ -136,17 +136,22 @@ class _Work:
     before: Shop | None
     now: datetime
     allow_empty: bool
+    files: Sequence[Path]
     checksums: dict[str, str] = field(default_factory=dict)
 
-    def sources(self, files: Sequence[Path], only_new: bool) -> dict[str, list[Path]]:
+    def sources(self, only_new: bool) -> dict[str, list[Path]]:
         """Match each mapped table with its files; the first load must bring order lines."""
         known = self.before.source_checksums() if self.before and only_new else set()
         found: dict[str, list[Path]] = {}
         for name, how in self.mapping.tables.items():
-            for path in locate(how.source, files):
+            for path in locate(how.source, self.files):
                 if not path.is_file():
                     raise BadInput(f"{path}: no such file")
                 key = f"{name}/{path.name}"
+                if key in self.checksums:  # a row is known by its file's name and its line
+                    raise BadInput(
+                        f"{path}: another file given is called {path.name} too; rename one or ingest it after"
+                    )
                 self.checksums[key] = lake.sha256_file(path)
                 if self.checksums[key] not in known:
                     found.setdefault(name, []).append(path)
@@ -174,10 +179,19 @@ class _Work:
         if not self.allow_empty and con.execute("SELECT count(*) FROM raw").fetchone() == (0,):
             raise BadInput(f"{paths[0]}: a header and no rows; give --allow-empty if that is right")
         if how.join is not None:
-            joined = locate(how.join.source, paths)
+            joined = locate(how.join.source, self.files)
+            if not joined:
+                raise BadInput(f"{name}: no file given matches {how.join.source!r}, which its mapping joins")
             other = read(con, "joined", joined, how)
             expect_columns(other, [how.join.key], joined)
             expect_columns(raw, [how.join.key], paths)
+            twice = con.execute(
+                f"SELECT {quote(how.join.key)} FROM joined GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
+            ).fetchone()
+            if twice is not None:
+                raise BadInput(
+                    f"{joined[0]}: {how.join.key} {twice[0]!r} stands more than once; a joined file has one row per key"
+                )
             con.execute(
                 f"CREATE OR REPLACE TEMP TABLE raw AS SELECT r.*, j.* EXCLUDE ({quote(how.join.key)}, {FILE}, {LINE})"
                 f" FROM raw r LEFT JOIN joined j USING ({quote(how.join.key)})"
@@ -249,6 +263,9 @@ def _judge(con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, befo
         " CASE WHEN aside IS NOT NULL THEN 'aside' WHEN fault IS NOT NULL THEN 'quarantined' ELSE 'accepted' END AS fate"
         " FROM typed"
     )
+    if table.happened is None:
+        con.execute(_last_words(before, table))
+        return
     con.execute(_repeated(how.repeats == "keep"))
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE judged AS SELECT h.* REPLACE (coalesce(r.row_key, h.row_key) AS row_key,"
@@ -258,7 +275,25 @@ def _judge(con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, befo
     )
     key = ("order_id", "line_no") if table.name == "order_lines" and "line_no" in how.columns else table.key
     if key:
-        _settle_conflicts(con, table, ", ".join(key))
+        _settle_conflicts(con, table, key, before)
+
+
+def _last_words(before: Shop | None, table: Table) -> str:
+    """Judge facts: a key's last row stands; the others repeat it or are superseded, as it may repeat the lake's."""
+    key, known = ", ".join(table.key), "SELECT CAST(NULL AS UUID) WHERE false"
+    if parts := before.parts(table.name) if before else []:
+        known = (
+            f"SELECT row_key FROM read_parquet({[str(p) for p in parts]}, filename = true)"
+            f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY filename DESC) = 1"
+        )
+    later = f"OVER (PARTITION BY fate = 'accepted', {key} ORDER BY {FILE} DESC, {LINE} DESC)"
+    return (
+        "CREATE OR REPLACE TEMP TABLE judged AS SELECT * EXCLUDE (standing, nth_last) REPLACE ("
+        " CASE WHEN fate = 'accepted' AND row_key <> standing THEN 'superseded' ELSE aside END AS aside,"
+        " CASE WHEN fate <> 'accepted' THEN fate WHEN row_key <> standing THEN 'aside'"
+        f" WHEN nth_last > 1 OR row_key IN ({known}) THEN 'duplicate' ELSE fate END AS fate)"
+        f" FROM (SELECT *, first_value(row_key) {later} AS standing, row_number() {later} AS nth_last FROM hashed)"
+    )
 
 
 def _repeated(keep: bool) -> str:
@@ -277,19 +312,22 @@ def _repeated(keep: bool) -> str:
     )
 
 
-def _settle_conflicts(con: duckdb.DuckDBPyConnection, table: Table, key: str) -> None:
-    """Same key, other content: a fact's last row stands and supersedes; an event's rows go to quarantine but the first."""
-    last = table.happened is None
+def _settle_conflicts(con: duckdb.DuckDBPyConnection, table: Table, key: tuple[str, ...], before: Shop | None) -> None:
+    """Same key, other content: the row in the lake stands, else the first of the load; the others go to quarantine."""
+    parts = before.parts(table.name) if before else []
+    named = ", ".join(key)
+    again = f"row_number() OVER (PARTITION BY {named} ORDER BY {FILE}, {LINE}) > 1"
+    if parts:
+        again += f" OR ({named}) IN (SELECT ({named}) FROM read_parquet({[str(p) for p in parts]}))"
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE conflicts AS SELECT {FILE}, {LINE} FROM judged WHERE fate = 'accepted' QUALIFY"
-        f" row_number() OVER (PARTITION BY {key} ORDER BY {FILE} {'DESC' if last else ''}, {LINE} {'DESC' if last else ''}) > 1"
+        f"CREATE OR REPLACE TEMP TABLE conflicts AS SELECT {FILE}, {LINE} FROM judged"
+        f" WHERE fate = 'accepted' AND {' AND '.join(f'{name} IS NOT NULL' for name in key)} QUALIFY {again}"
     )
-    fate = (
-        "fate = 'aside', aside = 'superseded'"
-        if last
-        else f"fate = 'quarantined', fault = {{'column': '{key}', 'value': NULL, 'code': 'DUP_CONFLICT'}}"
+    fault = f"{{'column': '{named}', 'value': NULL, 'code': 'DUP_CONFLICT'}}"
+    con.execute(
+        f"UPDATE judged SET fate = 'quarantined', fault = {fault}"
+        f" WHERE ({FILE}, {LINE}) IN (SELECT ({FILE}, {LINE}) FROM conflicts)"
     )
-    con.execute(f"UPDATE judged SET {fate} WHERE ({FILE}, {LINE}) IN (SELECT ({FILE}, {LINE}) FROM conflicts)")
 
 
 def _known_keys(before: Shop | None, table: Table) -> str:

@@ -75,7 +75,7 @@ def _load(con: duckdb.DuckDBPyConnection, verb: str, path: Path, how: TableMappi
             con.execute(
                 f"{verb} SELECT *, ? AS {FILE}, row_number() OVER () + 1 AS {LINE} FROM read_csv(?, header = true,"
                 " all_varchar = true, delim = ?, encoding = ?, strict_mode = true, null_padding = false, nullstr = '',"
-                " allow_quoted_nulls = false)",
+                " allow_quoted_nulls = false, quote = '\"', escape = '\"', skip = 0)",  # DuckDB would guess these three
                 [path.name, str(path), how.delimiter, how.encoding],
             )
         else:

@@ -8,7 +8,7 @@ FEATURES = (
     *(
         stored(
             f"consent_marketing_{channel}", "yes/no", f"Marketing over {channel} granted (1) or refused (0)", "consent_states",
-            lambda t, channel=channel: t.newest.max(where=(t.channel == channel) & (t.purpose == "marketing")) % 2,
+            lambda t, channel=channel: 1 - t.newest.max(where=(t.channel == channel) & (t.purpose == "marketing")) % 2,
             "consents", when_none=None, is_model_input=False,
         )
         for channel in CHANNELS
@@ -16,7 +16,7 @@ FEATURES = (
     *(
         stored(
             f"consent_{purpose}", "yes/no", f"Use of data to {purpose} granted (1) or refused (0)", "consent_states",
-            lambda t, purpose=purpose: t.newest.max(where=t.purpose == purpose) % 2,
+            lambda t, purpose=purpose: 1 - t.newest.max(where=t.purpose == purpose) % 2,
             "consents", when_none=None, is_model_input=False,
         )
         for purpose in ("personalise", "train")

@@ -36,11 +36,12 @@ def build(
 ) -> None:
     """Compute and keep the feature snapshot of one date for training."""
     from feature_repo.store import Store
+    from features.calendar import day_number
     from features.catalog import absent
     from features.frame import feature_frame
     from features.home import Home
     from features.shop import open_shop
-    from serving.nightly import day_number, shop_day
+    from serving.nightly import shop_day
 
     home = Home.open()
     shop = open_shop(home)

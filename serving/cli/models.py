@@ -19,9 +19,10 @@ def train(
     json: Json = False,
 ) -> None:
     """Judge on held-back customers, fit a release, track it in MLflow and make it the champion."""
+    from features.calendar import day_number
     from features.home import Home
     from features.shop import open_shop
-    from training.dataset import day_number, observation_end
+    from training.dataset import observation_end
     from training.report import shown
     from training.train import train as learn
 
@@ -44,12 +45,12 @@ def backtest(
     json: Json = False,
 ) -> None:
     """Judge one question at past cut-offs, beside its baselines, with intervals."""
+    from features.calendar import day_number
     from features.door.ingest import ingest
     from features.door.mapping import load_mapping, mapping_path
     from features.home import Home
     from features.shop import open_shop
     from training.backtest import backtest as judge
-    from training.dataset import day_number
     from training.report import shown
 
     home, path = Home.open(), mapping_path(shop)

@@ -53,4 +53,5 @@ def sending_allowed(states: States, policy: Policy) -> NDArray[np.bool_]:
     blocked = states == FAIL
     if policy.unknown_guard == "block":
         blocked |= states == NOT_CHECKED
-    return ~blocked.any(axis=1)
+    allowed: NDArray[np.bool_] = ~blocked.any(axis=1)
+    return allowed

@@ -40,7 +40,8 @@ class Logistic:
 
     def log_odds(self, x: Matrix) -> Matrix:
         """Give the log-odds, shape (n,); rows are summed one by one, so a batch equals its single rows."""
-        return self.contributions(x).sum(axis=1) + self.intercept
+        total: Matrix = self.contributions(x).sum(axis=1) + self.intercept
+        return total
 
     def save(self, path: Path) -> None:
         np.savez(path, mean=self.mean, scale=self.scale, weights=self.weights, intercept=np.array(self.intercept))

@@ -115,7 +115,7 @@ class Recommender:
            Feedback Collaborative Filtering", RecSys.
         """
         # Imported here: answers fold in and rank without it.
-        from implicit.cpu.als import AlternatingLeastSquares  # type: ignore[import-untyped]
+        from implicit.cpu.als import AlternatingLeastSquares
 
         kept = _kept(interactions, as_of_day)
         if kept.empty:

@@ -1,0 +1,231 @@
+"""Toy shops whose rows are drawn by Hypothesis or written by hand, and what is shared by the tests that use them."""
+
+import csv
+import itertools
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from features.calendar import day_number
+from features.door.ingest import Ledger, ingest
+from features.door.mapping import parse_mapping
+from features.home import Home
+from features.shop import Shop, open_shop
+
+EXAMPLES = float(os.environ.get("OKAERI_EXAMPLES", "1"))  # a long run is the same test with OKAERI_EXAMPLES=20
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FIRST = date(2024, 1, 1)  # a Monday; the day numbers of the toy worlds count from it
+
+Row = Mapping[str, Any]
+Tables = Mapping[str, Sequence[Row]]
+
+COLUMNS = {
+    "order_lines": (
+        "order_id customer_id ordered_at product_id quantity revenue line_no returns_order_id discount coupon_id"
+        " status order_type known_at"
+    ),
+    "products": "product_id category",
+    "contacts": "contact_id customer_id at withheld known_at",
+    "responses": "customer_id kind at known_at",
+    "consents": "customer_id channel purpose granted at known_at",
+    "customers": "customer_id attributes",
+}
+
+HEAD = """
+shop: toy
+currency: JPY
+tax: excluded
+timezone: Asia/Tokyo
+predict: {lookback_days: 56, min_order_days: 1}
+tables:
+"""
+
+
+def examples(n: int) -> settings:
+    """Run ``n`` examples, or ``n`` times ``OKAERI_EXAMPLES``."""
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    return settings(max_examples=max(1, round(n * EXAMPLES)), deadline=None, suppress_health_check=slow)
+
+
+def mapping_text(tables: Iterable[str] = COLUMNS) -> bytes:
+    """Write the mapping of a toy shop with these tables: every column is called as we call it."""
+    blocks = []
+    for table in tables:
+        columns = ", ".join(f"{name}: {name}" for name in COLUMNS[table].split())
+        repeats = "    repeats: keep\n" if table == "responses" else ""
+        blocks.append(f"  {table}:\n    source: {table}*.csv\n{repeats}    columns: {{{columns}}}\n")
+    return (HEAD + "".join(blocks)).encode()
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> Path:
+    """Write rows as CSV; a column a row lacks is empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def at(day: int, hour: float = 12) -> str:
+    """Write the local time of an hour of the toy world's day ``day``.
+
+    >>> at(31, 9.5)
+    '2024-02-01 09:30:00'
+    """
+    return str(datetime.combine(FIRST, time()) + timedelta(days=day, hours=hour))
+
+
+def instant(day: int) -> datetime:
+    """Give the first instant of the toy world's day ``day``, in Tokyo."""
+    return datetime.combine(FIRST, time(), tzinfo=UTC) + timedelta(days=day, hours=-9)
+
+
+def number(day: int) -> int:
+    """Give the day number (since 1970) of the toy world's day ``day``."""
+    return day_number(FIRST) + day
+
+
+class Toy:
+    """A home in a folder of its own with one toy shop, fed load by load."""
+
+    def __init__(self, folder: Path, tables: Iterable[str] = COLUMNS, mapping: bytes | None = None) -> None:
+        self.folder, self.tables = folder, tuple(tables)
+        self.mapping = mapping or mapping_text(self.tables)
+        self.home = Home.open(folder / "home")
+        self.count = itertools.count()
+
+    def files(self, rows: Tables) -> list[Path]:
+        """Write one file for each table that has rows, in a folder of its own."""
+        folder = self.folder / f"files-{next(self.count)}"
+        folder.mkdir()
+        named = [(t, list(rows.get(t, ()))) for t in self.tables]
+        return [write_csv(folder / f"{t}.csv", COLUMNS[t].split(), found) for t, found in named if found]
+
+    def load(self, rows: Tables) -> Ledger:
+        """Ingest rows as one load."""
+        return self.take(self.files(rows))
+
+    def take(self, files: Sequence[Path], **options: Any) -> Ledger:
+        """Ingest files as one load."""
+        mapping = parse_mapping(self.mapping, "shop.yaml")
+        return ingest(self.home, mapping, self.mapping, files, options.pop("now", NOW), **options)
+
+    @property
+    def shop(self) -> Shop:
+        return open_shop(self.home, "toy")
+
+
+def lake_rows(shop: Shop, table: str, order: str) -> pd.DataFrame:
+    """Read all rows of one of the lake's tables."""
+    parts = [str(path) for path in shop.parts(table)]
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        return con.execute(f"SELECT * FROM read_parquet(?) ORDER BY {order}", [parts]).df()
+
+
+# ---- histories: few customers, products and days, so that rows meet; days lie on and beside the edges of windows
+
+AS_OF = (30, 60, 120, 200, 400, 520)  # the days at which drawn histories are looked at
+EDGES = sorted(
+    {a - w + e for a in AS_OF for w in (0, 1, 7, 14, 28, 56, 91, 182, 336, 364, 365) for e in (-1, 0, 1)} & {*range(520)}
+)
+DAYS = st.sampled_from(EDGES) | st.integers(0, 519)
+DELAYS = st.sampled_from([None, None, None, 0, 1, 3, 30])  # days until a row becomes known; None: the source does not say
+CUSTOMERS = st.sampled_from(["a", "b", "c", "d", ""])  # "" is a guest
+PRODUCTS = st.sampled_from(["p1", "p2", "p3", "p4", "p5"])
+HOURS = st.sampled_from([0, 0.5, 5.9, 6, 11.9, 12, 18, 23.9])
+
+
+def known_at(day: int, delay: int | None) -> str:
+    return "" if delay is None else at(day + delay, 23.99)
+
+
+@st.composite
+def order_rows(draw: st.DrawFn, order: str) -> list[dict[str, Any]]:
+    """Draw one order with its lines, and the returns that follow it, of which some name it."""
+    customer, day, hour = draw(CUSTOMERS), draw(DAYS), draw(HOURS)
+    order_type = draw(st.sampled_from(["", "", "one_off", "subscription"]))
+    rows = []
+    for n in range(draw(st.sampled_from([1, 1, 1, 2, 3, 4, 10]))):
+        late = draw(st.sampled_from([0, 0, 0, 0, 1, 40]))  # a line added to the order on a later day
+        rows.append(
+            {
+                "order_id": order,
+                "customer_id": customer,
+                "ordered_at": at(day + late, hour),
+                "product_id": draw(PRODUCTS),
+                "quantity": draw(st.sampled_from([1, 1, 2, 0.5])),
+                "revenue": draw(st.sampled_from(["0", "0.1", "0.25", "9.9999", "120"])),
+                "line_no": n,
+                "discount": draw(st.sampled_from(["", "", "0", "0.5", "30.3"])),
+                "coupon_id": draw(st.sampled_from(["", "", "spring"])),
+                "status": draw(st.sampled_from(["", "ok", "ok", "cancelled", "returned"])),
+                "order_type": order_type,
+                "known_at": known_at(day + late, draw(DELAYS)),
+            }
+        )
+    for n in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
+        line, back = draw(st.sampled_from(rows)), day + draw(st.sampled_from([0, 1, 29, 91, 120]))
+        rows.append(
+            line
+            | {
+                "order_id": draw(st.sampled_from([order, f"{order}-back"])),
+                "returns_order_id": draw(st.sampled_from([order, order, ""])),
+                "ordered_at": at(back, hour),
+                "quantity": -draw(st.sampled_from([0.5, 1, 2, 20])),
+                "revenue": "-" + draw(st.sampled_from(["0.1", "0.25", "120"])),
+                "line_no": f"r{n}",
+                "discount": "",
+                "known_at": known_at(back, draw(DELAYS)),
+            }
+        )
+    return rows
+
+
+@st.composite
+def dated(draw: st.DrawFn, **columns: st.SearchStrategy[Any]) -> dict[str, Any]:
+    """Draw one row with a customer, a time and perhaps the time it became known."""
+    day, hour = draw(DAYS), draw(HOURS)
+    row = {name: draw(column) for name, column in columns.items()}
+    return {"customer_id": draw(CUSTOMERS.filter(bool)), "at": at(day, hour), "known_at": known_at(day, draw(DELAYS)), **row}
+
+
+KINDS = st.sampled_from(["open", "click", "redeem", "redeem", "unsubscribe", "bounce"])
+CHANNELS = st.sampled_from(["email", "line", "push", "sms", "postal", "phone", "web"])
+PURPOSES = st.sampled_from(["marketing", "marketing", "personalise", "train"])
+CATEGORIES = {"p1": "tea > green", "p2": "tea", "p3": "cups > glass > small", "p4": "", "p5": "cups"}
+
+
+@st.composite
+def histories(draw: st.DrawFn, most: int = 14) -> dict[str, list[dict[str, Any]]]:
+    """Draw a whole shop: orders with returns, guests and late rows; messages, reactions and consents."""
+    orders = draw(st.integers(1, most))
+    contacts = draw(st.lists(dated(withheld=st.sampled_from(["", "", "false", "true"])), max_size=6))
+    return {
+        "order_lines": [row for n in range(orders) for row in draw(order_rows(f"o{n}"))],
+        "products": [{"product_id": p, "category": c} for p, c in CATEGORIES.items()],
+        "contacts": [{"contact_id": f"m{n}", **row} for n, row in enumerate(contacts)],
+        "responses": draw(st.lists(dated(kind=KINDS), max_size=6, unique_by=lambda row: tuple(row.values()))),
+        "consents": draw(
+            st.lists(dated(channel=CHANNELS, purpose=PURPOSES, granted=st.sampled_from(["true", "false"])), max_size=8)
+        ),
+        "customers": [{"customer_id": c, "attributes": "likes tea"} for c in "abz"],
+    }
+
+
+def known_before(rows: Tables, day: int) -> dict[str, list[Row]]:
+    """Keep the rows that happened and were known before the toy world's day ``day``; facts without a time stay."""
+    limit = at(day, 0)
+
+    def is_known(row: Row) -> bool:
+        happened = str(row.get("ordered_at") or row.get("at") or "")
+        return max(happened, str(row.get("known_at") or "")) < limit
+
+    return {table: [row for row in found if is_known(row)] for table, found in rows.items()}

@@ -1,0 +1,41 @@
+"""Judging one question at several past cut-offs, each learnt from the past of its own."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from features.calendar import day_number
+from features.errors import BadInput
+from features.shop import Shop
+from training.dataset import Past
+from training.evaluation import Judged, as_rows, judge_churn, judge_next_purchase, judge_recommender, judge_value
+from training.labels import last_day
+
+QUESTIONS: dict[str, Callable[[Past, int, int], Judged]] = {
+    "churn": judge_churn,
+    "next-purchase": judge_next_purchase,
+    "value": judge_value,
+    "recommender": judge_recommender,
+}
+
+
+def backtest(shop: Shop, question: str, cutoffs: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    """Judge a question at cut-offs (business days; default those of the mapping), observed to the lake's end.
+
+    Raises
+    ------
+    BadInput
+        If the question is unknown, or no cut-off is given or mapped.
+    Refused
+        If a cut-off's outcome is not over, with the earliest date.
+    """
+    if question not in QUESTIONS:
+        raise BadInput(f"{question}: no such question; known are {', '.join(QUESTIONS)}")
+    days = list(cutoffs) if cutoffs is not None else [day_number(day) for day in shop.mapping.predict.cutoffs]
+    if not days:
+        raise BadInput(f"{shop.name}: the mapping names no cutoffs; give --cutoffs 2017-10-09,2017-11-06")
+    past, until = Past(shop), last_day(shop)
+    judged = [QUESTIONS[question](past, day, until) for day in sorted(days)]
+    told = [one.why_not for one in judged if one.why_not]
+    if len(told) == len(judged):
+        raise BadInput("; ".join(told))
+    return as_rows([row for one in judged for row in one.rows])
