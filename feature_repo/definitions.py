@@ -9,7 +9,7 @@ from feast.types import Array, Float64, Int64, String
 
 from feature_repo.snapshots import TTL, Snapshots
 from features import catalog
-from features.catalog import Feature
+from features.feature import Feature
 from features.home import Home
 from features.shop import open_shop
 

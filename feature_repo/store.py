@@ -135,7 +135,8 @@ class Store:
         found["as_of"] = found["event_timestamp"].dt.tz_convert("UTC").dt.as_unit("us")
         names = [feature.name for feature in catalog.available(self.shop.tables)]
         found = found[["customer_id", "as_of", *names]].astype(dict.fromkeys(names, "float64"))
-        return found.sort_values(["as_of", "customer_id"], ignore_index=True)
+        sorted_rows: pd.DataFrame = found.sort_values(["as_of", "customer_id"], ignore_index=True)
+        return sorted_rows
 
     def publish(self, frame: pd.DataFrame) -> Published:
         """Put a night's customers online, then mark the generation whole; after a kill simply run it again.

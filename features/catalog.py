@@ -1,68 +1,13 @@
-"""Every feature once: its name, unit, meaning, the table it needs, and how it is computed."""
+"""Every feature once: CATALOG, in the order of every frame, vector and model."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from features import lake
+from features.families import FAMILIES
+from features.feature import Feature
 
 Columns = Mapping[str, Any]  # Ibis columns or NumPy arrays, by name
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One column of the feature frame.
-
-    A **stored** feature is an Ibis aggregate over one relation (see :mod:`features.relations`), as of the
-    start of a business day. A **derived** one is an operator-only function of stored columns and that day
-    number: the same function object runs on Ibis columns at night and on NumPy arrays in the service.
-    """
-
-    name: str
-    unit: str  # days, orders, currency, share, ...
-    meaning: str
-    relation: str  # the relation a stored feature aggregates; "" for a derived one
-    needs: str  # the canonical table without which the feature is absent
-    compute: Callable[..., Any]
-    inputs: tuple[str, ...] = ()  # derived: the stored features it reads
-    when_none: float | None = 0.0  # stored: the value where the relation has no row; None is "unknown" (NaN)
-    is_model_input: bool = True  # False: a fact or day number for guards and answers that no model reads
-
-    @property
-    def kind(self) -> Literal["stored", "derived"]:
-        return "stored" if self.relation else "derived"
-
-
-def stored(
-    name: str,
-    unit: str,
-    meaning: str,
-    relation: str,
-    compute: Callable[[Any], Any],
-    needs: str = "order_lines",
-    when_none: float | None = 0.0,
-    is_model_input: bool = True,
-) -> Feature:
-    """Declare a feature that is an aggregate over ``relation``; a day that never was is unknown."""
-    none = None if unit == "day" else when_none
-    return Feature(name, unit, meaning, relation, needs, compute, (), none, is_model_input and unit != "day")
-
-
-def derived(
-    name: str, unit: str, meaning: str, inputs: str, compute: Callable[..., Any], needs: str = "order_lines"
-) -> Feature:
-    """Declare a feature computed from stored ones; ``compute(day, *inputs)``, denominators positive or null."""
-    return Feature(name, unit, meaning, "", needs, compute, tuple(inputs.split()))
-
-
-def _collect() -> dict[str, Feature]:
-    from features.families import FAMILIES
-
-    features = [feature for family in FAMILIES for feature in family]
-    catalog = {feature.name: feature for feature in features}
-    if len(catalog) != len(features):
-        raise ValueError("two features share a name")
-    return catalog
 
 
 def available(tables: Iterable[str]) -> list[Feature]:
@@ -105,4 +50,4 @@ def schema_hash(names: Iterable[str]) -> str:
     return lake.digest(list(names))[:16]
 
 
-CATALOG: dict[str, Feature] = _collect()
+CATALOG: dict[str, Feature] = {feature.name: feature for family in FAMILIES for feature in family}

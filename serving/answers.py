@@ -108,7 +108,7 @@ def answers(rows: Rows, release: Release, policy: Policy, day: int, now_day: int
         active,
         np.where(rows.found, features["n_orders"], np.nan),
         _stage(rows.found, features["n_orders"]),
-        np.where(rows.found, lifecycle, None),
+        _known(lifecycle, rows.found),
         churn,
         _band(churn, policy),
         _percentile(churn, release),
@@ -173,7 +173,14 @@ def _status(rows: Rows, has_orders: Flags, opted_out: Flags, now_day: int) -> Wo
 
 def _stage(found: Flags, orders: Matrix) -> Words:
     stage = np.array(["F0", "F1", "F2", "F3plus"], dtype=object)[np.clip(np.nan_to_num(orders), 0, 3).astype(int)]
-    return np.where(found, stage, None)
+    return _known(stage, found)
+
+
+def _known(words: Words, where: Flags) -> Words:
+    """Keep words where there is an answer, ``None`` elsewhere."""
+    out = np.full(len(where), None, dtype=object)
+    out[where] = words[where]
+    return out
 
 
 def _lifecycle(features: dict[str, Matrix], has_orders: Flags, ratio: Matrix, edges: LifecycleEdges) -> Words:
@@ -195,7 +202,7 @@ def _lifecycle(features: dict[str, Matrix], has_orders: Flags, ratio: Matrix, ed
 
 def _band(churn: Matrix, policy: Policy) -> Words:
     edges = [policy.bands.watch, policy.bands.high, policy.bands.critical]
-    return np.where(np.isnan(churn), None, BANDS[np.searchsorted(edges, np.nan_to_num(churn), side="right")])
+    return _known(BANDS[np.searchsorted(edges, np.nan_to_num(churn), side="right")], ~np.isnan(churn))
 
 
 def _percentile(churn: Matrix, release: Release) -> Matrix:

@@ -28,8 +28,8 @@ def customer_scores(a: Answers, release: Release, calendar: BusinessCalendar, la
     Reasons (code and sentence) stand for those at or above the band ``watch``.
     """
     c, chosen = a.candidates, a.choice
-    rows = np.arange(len(chosen))
-    explained = [int(p) for p in rows if a.band[p] in EXPLAINED_BANDS]
+    rows = range(len(chosen))
+    explained = [p for p in rows if a.band[p] in EXPLAINED_BANDS]
     told = dict(zip(explained, reasons(a, release, explained, REASONS_KEPT, lang), strict=True))
     table = {
         "customer_id": a.customer_id,
@@ -96,7 +96,8 @@ def offer_allocations(a: Answers) -> pd.DataFrame:
             "guards_failed": withheld,
         }
     )
-    return table[open_to].reset_index(drop=True)
+    offered: pd.DataFrame = table[open_to].reset_index(drop=True)
+    return offered
 
 
 def score_changes(scores: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:

@@ -203,19 +203,23 @@ PURPOSES = st.sampled_from(["marketing", "marketing", "personalise", "train"])
 CATEGORIES = {"p1": "tea > green", "p2": "tea", "p3": "cups > glass > small", "p4": "", "p5": "cups"}
 
 
+def content(row: Row) -> tuple[Any, ...]:
+    """Give what makes two rows the same row: all but when it became known."""
+    return tuple(value for name, value in row.items() if name != "known_at")
+
+
 @st.composite
 def histories(draw: st.DrawFn, most: int = 14) -> dict[str, list[dict[str, Any]]]:
     """Draw a whole shop: orders with returns, guests and late rows; messages, reactions and consents."""
     orders = draw(st.integers(1, most))
     contacts = draw(st.lists(dated(withheld=st.sampled_from(["", "", "false", "true"])), max_size=6))
+    words = dated(channel=CHANNELS, purpose=PURPOSES, granted=st.sampled_from(["true", "false"]))
     return {
         "order_lines": [row for n in range(orders) for row in draw(order_rows(f"o{n}"))],
         "products": [{"product_id": p, "category": c} for p, c in CATEGORIES.items()],
         "contacts": [{"contact_id": f"m{n}", **row} for n, row in enumerate(contacts)],
-        "responses": draw(st.lists(dated(kind=KINDS), max_size=6, unique_by=lambda row: tuple(row.values()))),
-        "consents": draw(
-            st.lists(dated(channel=CHANNELS, purpose=PURPOSES, granted=st.sampled_from(["true", "false"])), max_size=8)
-        ),
+        "responses": draw(st.lists(dated(kind=KINDS), max_size=6, unique_by=content)),
+        "consents": draw(st.lists(words, max_size=8, unique_by=content)),
         "customers": [{"customer_id": c, "attributes": "likes tea"} for c in "abz"],
     }
 

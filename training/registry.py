@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,16 +80,19 @@ def register(path: Path, inputs: list[str], outputs: list[str], tags: Mapping[st
         Schema([ColSpec("double", name) for name in inputs]),
         Schema([ColSpec("double", name) for name in outputs]),
     )
+    client = mlflow.MlflowClient()
     info = mlflow.pyfunc.log_model(
         name=MODEL,
         python_model=str(PYFUNC),
         artifacts={"release": str(path)},
         signature=signature,
         pip_requirements=["okaeri"],
-        registered_model_name=MODEL,
-        tags=dict(tags),
     )
-    return str(info.registered_model_version)
+    with suppress(mlflow.exceptions.MlflowException):  # it is there from the second training on
+        client.create_registered_model(MODEL)
+    run_id = mlflow.active_run().info.run_id
+    made = client.create_model_version(MODEL, info.model_uri, run_id, dict(tags), model_id=info.model_id)
+    return str(made.version)
 
 
 def mirror_champion(home: Home, release: str) -> None:

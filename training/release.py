@@ -70,11 +70,9 @@ def write_release(
         _save_models(models, staged)
         lake.write_json(staged / "release.json", facts | {"format_version": FORMAT_VERSION, **_own_facts(models)})
         lake.write_json(staged / "report.json", {"rows": report})
-        np.savez(
-            staged / "golden.npz",
-            **{f"in_{k}": np.asarray(v, np.float64) for k, v in golden.items()},
-            **_outputs(models, golden),
-        )
+        arrays: dict[str, Any] = {f"in_{name}": np.asarray(v, np.float64) for name, v in golden.items()}
+        arrays |= _outputs(models, golden)
+        np.savez(staged / "golden.npz", **arrays)
         name = lake.seal(staged)[:16]
         lake.publish(staged, home.releases / name)
     return home.releases / name

@@ -129,7 +129,8 @@ def _value(column: Column, text: str, source: str, kind: str, how: TableMapping,
                     "BAD_ID",
                 )
             return (
-                f"CASE WHEN regexp_full_match({text}, '[^\\x00-\\x1f\\x7f]{{1,{ID_LENGTH}}}') AND trim({text}) <> '' THEN {text} END",
+                f"CASE WHEN regexp_full_match({text}, '[^\\x00-\\x1f\\x7f]{{1,{ID_LENGTH}}}')"
+                f" AND trim({text}) <> '' THEN {text} END",
                 "BAD_ID",
             )
         case "text":
@@ -173,4 +174,5 @@ def _range(column: Column, value: str) -> str:
     """Add the code for an instant no shop can have."""
     if column.kind != "instant":
         return ""
-    return f" WHEN {value} < TIMESTAMPTZ '{EARLIEST} 00:00:00+00' OR {value} >= TIMESTAMPTZ '{LATEST} 00:00:00+00' THEN 'RANGE_DATE'"
+    early, late = (f"TIMESTAMPTZ '{day} 00:00:00+00'" for day in (EARLIEST, LATEST))
+    return f" WHEN {value} < {early} OR {value} >= {late} THEN 'RANGE_DATE'"

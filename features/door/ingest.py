@@ -298,7 +298,7 @@ def _last_words(before: Shop | None, table: Table) -> str:
 
 def _repeated(keep: bool) -> str:
     """Number the rows that stand more than once; where the mapping keeps repeats, each gets a key of its own."""
-    nth = f"row_number() OVER (PARTITION BY row_key ORDER BY {FILE}, {LINE})"
+    nth = f"row_number() OVER (PARTITION BY row_key ORDER BY known_at, {FILE}, {LINE})"  # the earliest word stands
     again = (
         "CASE WHEN nth > 1 THEN CAST(md5(CAST(row_key AS VARCHAR) || nth) AS UUID) ELSE row_key END"
         if keep

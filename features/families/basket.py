@@ -1,6 +1,6 @@
 """What a visit looks like: lines, pieces, money, and how much of it varies or comes back."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 
 FEATURES = (
     stored("lines_91d", "lines", "Lines bought in the last 91 days", "customer_days", lambda t: t.lines.sum(where=t.age <= 91)),

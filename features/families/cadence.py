@@ -1,6 +1,6 @@
 """A customer's own rhythm: the gaps between order days, and how the present silence compares with them."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 from features.relations import FIXED_POINT, HALF_LIVES
 
 KTH = (2, 3, 4, 5, 8, 12, 20)

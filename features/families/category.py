@@ -1,6 +1,6 @@
 """The mix of categories a customer buys (the first level of the product's category path)."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 
 FEATURES = (
     *(

@@ -1,6 +1,6 @@
 """What a customer has agreed to: facts for guards and for training, never read by a model."""
 
-from features.catalog import stored
+from features.feature import stored
 
 CHANNELS = ("email", "line", "push", "sms", "postal", "phone")
 

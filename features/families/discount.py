@@ -1,6 +1,6 @@
 """How much a customer depends on discounts and coupons."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 
 FEATURES = (
     stored("discount_91d", "currency", "Discount taken in the last 91 days", "customer_days", lambda t: t.discount.sum(where=t.age <= 91)),

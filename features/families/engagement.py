@@ -1,6 +1,6 @@
 """What the shop sent a customer and how they responded."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 
 FEATURES = (
     *(

@@ -1,6 +1,6 @@
 """Whether a customer comes back to the same products or tries new ones."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 
 FEATURES = (
     stored("n_products", "products", "Products ever bought and kept", "customer_products", lambda t: t.count(where=t.purchases > 0)),

@@ -1,6 +1,6 @@
 """How recently, how often and for how much a customer has bought."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 
 WINDOWS = (7, 14, 28, 56, 91, 182, 365)  # days before as_of, whole business days
 

@@ -1,6 +1,6 @@
 """When in the day and week a customer buys, and through which kind of order."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 from features.days import DAYPARTS
 
 FEATURES = (

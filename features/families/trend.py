@@ -1,6 +1,6 @@
 """Whether a customer buys more or less than before: each window against the equal window before it."""
 
-from features.catalog import derived, stored
+from features.feature import derived, stored
 
 PAIRS = ((14, 28), (28, 56), (91, 182))
 

@@ -9,16 +9,18 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 
 import typer
 
-from serving.cli import data, demo, models, night
+from serving.cli import data, models, night
+from serving.cli.demo import demo
 
 app = typer.Typer(
     name="okaeri",
     help="Which customers are slipping away, when each will buy again, and what is worth offering them.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # importing rich for the help would double its cost
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.demo)
+app.command("demo")(demo)
 app.command("ingest")(data.ingest)
 app.add_typer(data.features, name="features")
 app.command("train")(models.train)

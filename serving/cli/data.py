@@ -36,7 +36,6 @@ def build(
 ) -> None:
     """Compute and keep the feature snapshot of one date for training."""
     from feature_repo.store import Store
-    from features.calendar import day_number
     from features.catalog import absent
     from features.frame import feature_frame
     from features.home import Home
@@ -45,7 +44,7 @@ def build(
 
     home = Home.open()
     shop = open_shop(home)
-    day = shop_day(shop, now()) if as_of is None else day_number(day_of(as_of))
+    day = day_of(as_of) or shop_day(shop, now())
     frame = feature_frame(shop, shop.calendar.start(day))
     Store.open(home, shop).write_snapshot(frame)
     lacking = {table: len(names) for table, names in absent(shop.tables).items()}

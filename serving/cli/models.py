@@ -19,7 +19,6 @@ def train(
     json: Json = False,
 ) -> None:
     """Judge on held-back customers, fit a release, track it in MLflow and make it the champion."""
-    from features.calendar import day_number
     from features.home import Home
     from features.shop import open_shop
     from training.dataset import observation_end
@@ -28,7 +27,7 @@ def train(
 
     home = Home.open()
     shop = open_shop(home)
-    until = observation_end(shop) if as_of is None else day_number(day_of(as_of))
+    until = day_of(as_of) or observation_end(shop)
     result = learn(home, shop, until, getpass.getuser(), now().isoformat(), say_on_stderr(json))
     if json:
         show(result, True)
@@ -45,7 +44,6 @@ def backtest(
     json: Json = False,
 ) -> None:
     """Judge one question at past cut-offs, beside its baselines, with intervals."""
-    from features.calendar import day_number
     from features.door.ingest import ingest
     from features.door.mapping import load_mapping, mapping_path
     from features.home import Home
@@ -57,7 +55,7 @@ def backtest(
     mapping = load_mapping(path)
     if not (home.lake(mapping.shop) / "CURRENT.json").exists():
         ingest(home, mapping, path.read_bytes(), files or [], now())
-    days = None if cutoffs is None else [day_number(day_of(text)) for text in cutoffs.split(",")]
+    days = None if cutoffs is None else [day for text in cutoffs.split(",") if (day := day_of(text)) is not None]
     rows = judge(open_shop(home, mapping.shop), question, days)
     if json:
         show({"question": question, "shop": mapping.shop, "protocol": "rolling-origin", "rows": rows}, True)

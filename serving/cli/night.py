@@ -19,14 +19,12 @@ def nightly(
     json: Json = False,
 ) -> None:
     """Take in what is new, answer for every customer, publish tables and features: whole or not at all."""
-    from features.calendar import day_number
     from features.home import Home
     from serving.nightly import nightly as run
     from serving.policy.rules import DEFAULT, load_policy
 
     rules = load_policy(policy), (policy or DEFAULT).read_bytes()
-    day = None if as_of is None else day_number(day_of(as_of))
-    show(run(Home.open(), day, now(), rules, replace=replace, say=say_on_stderr(json)), json)
+    show(run(Home.open(), day_of(as_of), now(), rules, replace=replace, say=say_on_stderr(json)), json)
 
 
 def serve(

@@ -9,14 +9,16 @@ from typing import Any
 
 import typer
 
+from features.calendar import day_number
+
 
 def now() -> datetime:
     """Read the machine's clock: here at the command's edge, and nowhere below."""
     return datetime.now(UTC)  # noqa: TID251
 
 
-def day_of(text: str) -> date:
-    """Read a date option.
+def day_of(text: str | None) -> int | None:
+    """Number the business day of a date option; ``None`` where it is left out or says ``now``.
 
     Raises
     ------
@@ -24,9 +26,9 @@ def day_of(text: str) -> date:
         If it is not YYYY-MM-DD.
     """
     try:
-        return date.fromisoformat(text)
+        return None if text in (None, "now") else day_number(date.fromisoformat(text))
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no date such as 2017-12-03") from None
+        raise typer.BadParameter(f"{text!r} is no date such as 2017-12-03, nor now") from None
 
 
 def say_on_stderr(as_json: bool) -> Callable[[str], None]:

@@ -62,7 +62,9 @@ def bought_and_returned(bought, returned):
         pytest.param(
             [Line("a2", "ann", 52, known=59)], [1, 3, False, 100], id="a line known late but in time counts on its day"
         ),
-        pytest.param([Line("a2", "ann", 52, known=60)], [0, 3, False, 100], id="a line known after the horizon is late"),
+        pytest.param(
+            [Line("a2", "ann", 52, known=60)], [0, 3, False, 100], id="a line known after the horizon is late"
+        ),
         pytest.param(
             [Line("r1", "ann", 52, quantity=-1, revenue=-100, returns="a1")],
             [0, 200, True, -100],
