@@ -103,7 +103,7 @@ def _silent_long(f: Facts) -> Sentence:
 
 def _interval_growing(f: Facts) -> Sentence:
     before, recent = f["gap_days_mean"], f["gap_days_mean"] * f["gap_trend"]
-    if not round(recent) > round(before):
+    if np.isnan(recent) or round(recent) <= round(before):  # fewer than four order days have no trend
         return None
     return {"a": round(before), "b": round(recent)}, recent, before
 

@@ -65,9 +65,9 @@ def mapping_text(tables: Iterable[str] = COLUMNS) -> bytes:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> Path:
-    """Write rows as CSV; a column a row lacks is empty."""
+    """Write rows as CSV; a column that a row lacks is empty, a name that is no column is left out."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     return path
@@ -134,11 +134,12 @@ def lake_rows(shop: Shop, table: str, order: str) -> pd.DataFrame:
 
 AS_OF = (30, 60, 120, 200, 400, 520)  # the days at which drawn histories are looked at
 EDGES = sorted(
-    {a - w + e for a in AS_OF for w in (0, 1, 7, 14, 28, 56, 91, 182, 336, 364, 365) for e in (-1, 0, 1)} & {*range(520)}
+    {a - w + e for a in AS_OF for w in (0, 1, 7, 14, 28, 56, 91, 182, 336, 364, 365) for e in (-1, 0, 1)}
+    & {*range(520)}
 )
 DAYS = st.sampled_from(EDGES) | st.integers(0, 519)
-DELAYS = st.sampled_from([None, None, None, 0, 1, 3, 30])  # days until a row becomes known; None: the source does not say
-CUSTOMERS = st.sampled_from(["a", "b", "c", "d", ""])  # "" is a guest
+DELAYS = st.sampled_from([None, None, None, 0, 1, 3, 30])  # days until known; None: the source does not say
+CUSTOMERS = st.sampled_from(["a", "a", "b", "c", "d", "e", ""])  # "" is a guest
 PRODUCTS = st.sampled_from(["p1", "p2", "p3", "p4", "p5"])
 HOURS = st.sampled_from([0, 0.5, 5.9, 6, 11.9, 12, 18, 23.9])
 
@@ -194,7 +195,12 @@ def dated(draw: st.DrawFn, **columns: st.SearchStrategy[Any]) -> dict[str, Any]:
     """Draw one row with a customer, a time and perhaps the time it became known."""
     day, hour = draw(DAYS), draw(HOURS)
     row = {name: draw(column) for name, column in columns.items()}
-    return {"customer_id": draw(CUSTOMERS.filter(bool)), "at": at(day, hour), "known_at": known_at(day, draw(DELAYS)), **row}
+    return {
+        "customer_id": draw(CUSTOMERS.filter(bool)),
+        "at": at(day, hour),
+        "known_at": known_at(day, draw(DELAYS)),
+        **row,
+    }
 
 
 KINDS = st.sampled_from(["open", "click", "redeem", "redeem", "unsubscribe", "bounce"])
@@ -209,7 +215,7 @@ def content(row: Row) -> tuple[Any, ...]:
 
 
 @st.composite
-def histories(draw: st.DrawFn, most: int = 14) -> dict[str, list[dict[str, Any]]]:
+def histories(draw: st.DrawFn, most: int = 24) -> dict[str, list[dict[str, Any]]]:
     """Draw a whole shop: orders with returns, guests and late rows; messages, reactions and consents."""
     orders = draw(st.integers(1, most))
     contacts = draw(st.lists(dated(withheld=st.sampled_from(["", "", "false", "true"])), max_size=6))

@@ -232,6 +232,8 @@ def judge_recommender(past: Past, test: int, until: int) -> Judged:
     """Judge the ten products shown at ``test`` against what was bought in the 30 days after."""
     shop = past.shop
     known = interactions(shop, shop.calendar.start(test))
+    if known.empty:
+        return Judged(why_not=f"recommender at {shop.calendar.date(test)}: nothing had been bought yet")
     model = Recommender.fit(known, test)
     bought = products_bought(shop, test, PRODUCT_DAYS, until)
     bought = bought[bought.product_id.isin(model.product_ids)]

@@ -19,7 +19,7 @@ from training.models.next_purchase import NextPurchase
 from training.models.prior import Prior
 from training.models.recommender import Recommender
 from training.models.value import Value
-from training.splits import STEP_DAYS, Origins, origins_before
+from training.splits import YOUNG_STEP_DAYS, Origins, origins_before
 
 Matrix = NDArray[np.float64]
 
@@ -29,12 +29,12 @@ FEWEST_POSITIVES = 50
 
 
 def in_steps(days: int) -> int:
-    """Round an embargo up to whole training steps, so that all questions share their cut-offs.
+    """Round an embargo up to whole fortnights, so that all questions share their cut-offs.
 
     >>> in_steps(28), in_steps(90)
     (28, 98)
     """
-    return STEP_DAYS * -(-days // STEP_DAYS)
+    return YOUNG_STEP_DAYS * -(-days // YOUNG_STEP_DAYS)
 
 
 def place(shop: Shop, until: int, embargo_days: int) -> Origins:
@@ -52,12 +52,11 @@ def fit_models(past: Past, until: int) -> Models:
         If the shop has no orders, or not even one whole horizon of history.
     """
     shop = past.shop
-    horizon = horizon_days(shop, until)
+    prior, horizon = fit_prior(past, until), horizon_days(shop, until)
     recommender = Recommender.fit(interactions(shop, shop.calendar.start(until)), until)
-    why = too_small(past, until)
-    if not why:
-        return Models(fit_scores(past, until), recommender, fit_prior(past, until), horizon)
-    return Models(None, recommender, fit_prior(past, until), horizon, why)
+    if why := too_small(past, until):
+        return Models(None, recommender, prior, horizon, why)
+    return Models(fit_scores(past, until), recommender, prior, horizon)
 
 
 def fit_scores(past: Past, until: int) -> Scores:

@@ -108,9 +108,9 @@ def open_release(path: Path) -> Release:
     Raises
     ------
     Damaged
-        If a file changed, or its format is unknown here.
+        If a file changed, the folder holds another release than its name says, or its format is unknown here.
     """
-    lake.verify(path)
+    found = _verified(path)
     facts = lake.read_json(path / "release.json")
     if facts["format_version"] != FORMAT_VERSION:
         raise Damaged(f"{path}: format_version {facts['format_version']}; this version reads {FORMAT_VERSION}")
@@ -120,7 +120,16 @@ def open_release(path: Path) -> Release:
         value = Value.load(path) if facts["has_value"] else None
         scores = Scores(inputs, Churn.load(path), NextPurchase.load(path), value)
     models = Models(scores, Recommender.load(path), Prior.load(path), facts["horizon_days"], facts["why_light"])
-    return Release(lake.sha256_file(path / lake.MANIFEST)[:16], path, facts, models)
+    return Release(found, path, facts, models)
+
+
+def _verified(path: Path) -> str:
+    """Check every file against the manifest and the manifest against the folder's name; give the release's id."""
+    lake.verify(path)
+    found = lake.sha256_file(path / lake.MANIFEST)[:16]
+    if found != path.name:
+        raise Damaged(f"{path}: holds the release {found}")
+    return found
 
 
 def _outputs(models: Models, columns: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
@@ -159,7 +168,7 @@ def probe(path: Path) -> None:
     Damaged
         If the checksums, the child or the golden rows fail.
     """
-    lake.verify(path)
+    _verified(path)
     command = [sys.executable, "-m", "training.release", str(path)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)

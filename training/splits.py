@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from features.errors import Refused
 
-STEP_DAYS = 14  # between training cut-offs; weekly ones overlap and cost twice as much (2026-11-21)
+# Between training cut-offs. Complete Journey, mean of three cut-offs, 2026-11-21: churn AUC .8470 with 28, .8475 with
+# 14 days at twice the cost. A young shop steps by 14 so as to have a few.
+STEP_DAYS = 28
+YOUNG_STEP_DAYS = 14
 LEAST_HISTORY_DAYS = 28
 FEWEST_TRAINING_CUTOFFS = 3
 
@@ -36,13 +39,14 @@ def origins_before(until: int, horizon_days: int, first_day: int, lookback_days:
     Examples
     --------
     >>> origins_before(200, 28, 0, 56)
-    Origins(train=(60, 74, 88, 102, 116, 130, 144), calibrate=(172,), test=())
+    Origins(train=(60, 88, 116, 144), calibrate=(172,), test=())
     """
     calibrate = until - horizon_days
     latest = calibrate - horizon_days
-    possible = range(latest, first_day + LEAST_HISTORY_DAYS - 1, -STEP_DAYS)
-    seasoned = [day for day in possible if day >= first_day + lookback_days]
-    train = seasoned if len(seasoned) >= FEWEST_TRAINING_CUTOFFS else list(possible)[:FEWEST_TRAINING_CUTOFFS]
+    train = list(range(latest, first_day + lookback_days - 1, -STEP_DAYS))
+    if len(train) < FEWEST_TRAINING_CUTOFFS:
+        young = range(latest, first_day + LEAST_HISTORY_DAYS - 1, -YOUNG_STEP_DAYS)
+        train = list(young)[:FEWEST_TRAINING_CUTOFFS]
     if not train:
         needed = first_day + LEAST_HISTORY_DAYS + 2 * horizon_days
         raise Refused(f"too little history to learn from: it is possible {needed - until} days later at the earliest")

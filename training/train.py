@@ -19,7 +19,7 @@ from training.models.inputs import HISTORY
 from training.models.next_purchase import HORIZONS
 from training.plots import churn_plots
 from training.release import GOLDEN_ROWS, promote, write_release
-from training.splits import STEP_DAYS
+from training.splits import YOUNG_STEP_DAYS
 
 Progress = Callable[[str], None]
 
@@ -58,7 +58,7 @@ def train(home: Home, shop: Shop, until: int, who: str, when: str, say: Progress
             say("fitting the release")
             models = fit_models(past, until)
             say("sealing and registering")
-            reference = past.rows([until - STEP_DAYS], until)  # percentiles, grades and the probe refer to it
+            reference = past.rows([until - YOUNG_STEP_DAYS], until)  # percentiles, grades and the probe refer to it
             facts = _facts(shop, models, until) | {"references": _references(reference, shop, models)}
             path = write_release(home, models, facts, report.as_list(), _golden(reference, shop))
             registry.log_report(report.as_list(), churn_plots(report.churn_truth, report.churn_predicted))

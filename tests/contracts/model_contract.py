@@ -132,8 +132,9 @@ class ModelContract:
         return self.kind.load(folder)
 
     @pytest.fixture(scope="class")
-    def model(self) -> Any:
-        return type(self)().fit(self.learnt())
+    @classmethod
+    def model(cls) -> Any:
+        return cls().fit(cls.learnt())
 
     def test_a_batch_equals_its_single_rows(self, model: Any) -> None:
         rows = self.asked()[:40]

@@ -22,7 +22,7 @@ ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_2
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_toy(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Toy]:
     """Give toy shops, each in a folder of its own."""
     return lambda *args, **options: Toy(tmp_path_factory.mktemp("toy"), *args, **options)

@@ -142,15 +142,15 @@ of_responses AS (
     FROM responses WHERE day < $d AND known < $d GROUP BY customer_id
 ),
 word AS (  -- the newest word of each channel and purpose; of two at one instant the refusal
-    SELECT customer_id, channel, purpose, at, granted::INTEGER AS granted
+    SELECT customer_id, channel, purpose, "at", granted::INTEGER AS granted
     FROM consents WHERE day < $d AND known < $d
 ),
 newest_of_channel AS (
     SELECT * FROM word WHERE purpose = 'marketing'
-    QUALIFY row_number() OVER (PARTITION BY customer_id, channel ORDER BY at DESC, granted) = 1
+    QUALIFY row_number() OVER (PARTITION BY customer_id, channel ORDER BY "at" DESC, granted) = 1
 ),
 newest_of_purpose AS (
-    SELECT * FROM word QUALIFY row_number() OVER (PARTITION BY customer_id, purpose ORDER BY at DESC, granted) = 1
+    SELECT * FROM word QUALIFY row_number() OVER (PARTITION BY customer_id, purpose ORDER BY "at" DESC, granted) = 1
 ),
 of_consents AS (
     SELECT customer_id, max(granted) FILTER (channel = 'email') AS consent_marketing_email,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -26,15 +27,18 @@ shop: {name}
 currency: JPY
 tax: included
 timezone: Asia/Tokyo
+clock: {clock}
 predict: {{{predict}}}
 tables:
   order_lines:
     source: {name}*.csv
     repeats: keep
-    columns:
-      {{order_id: o, customer_id: c, ordered_at: t, product_id: p, quantity: q, revenue: r, returns_order_id: b, known_at: k}}
+    columns: {{order_id: o, customer_id: c, ordered_at: t, product_id: p, quantity: q, revenue: r,
+      returns_order_id: b, known_at: k}}
 """
 HEADER = "o,c,t,p,q,r,b,k\n"
+WHO, WHEN = "tests", "2026-01-01T00:00:00Z"
+PREDICT = "horizon_days: 28, lookback_days: 56, min_order_days: 1"
 
 MakeShop = Callable[..., Shop]
 
@@ -64,13 +68,17 @@ def at(day: int, minute: int = 720) -> str:
     return f"{datetime(FIRST.year, FIRST.month, FIRST.day) + timedelta(days=day, minutes=minute):%Y-%m-%d %H:%M:%S}"
 
 
-def take_in(home: Home, name: str, csv: str, predict: str) -> Shop:
+def csv(lines: Iterable[Line]) -> str:
+    return HEADER + "".join(f"{line}\n" for line in lines)
+
+
+def take_in(home: Home, name: str, text: str, predict: str, clock: str = "system") -> Shop:
     """Ingest one CSV of order lines as the next load of a shop."""
     number = len(list(home.root.glob(f"{name}*.csv")))
     path = home.root / f"{name}{number}.csv"
-    path.write_text(csv)
-    text = MAPPING.format(name=name, predict=predict).encode()
-    ledger = ingest(home, parse_mapping(text, name), text, [path], NOW)
+    path.write_text(text)
+    mapping = MAPPING.format(name=name, predict=predict, clock=clock).encode()
+    ledger = ingest(home, parse_mapping(mapping, name), mapping, [path], NOW)
     assert ledger.quarantined == 0, ledger.as_dict()
     return open_shop(home, name)
 
@@ -79,9 +87,8 @@ def take_in(home: Home, name: str, csv: str, predict: str) -> Shop:
 def told(tmp_path: Path) -> MakeShop:
     """Make a shop of the lines a test tells; a second telling is a second load."""
 
-    def make(lines: Iterable[Line], predict: str = "horizon_days: 28, lookback_days: 56, min_order_days: 1") -> Shop:
-        csv = HEADER + "".join(f"{line}\n" for line in lines)
-        return take_in(Home.open(tmp_path / "home"), "told", csv, predict)
+    def make(lines: Iterable[Line], predict: str = PREDICT, clock: str = "system") -> Shop:
+        return take_in(Home.open(tmp_path / "home"), "told", csv(lines), predict, clock)
 
     return make
 
@@ -114,3 +121,50 @@ def generated(folder: Path, n_customers: int, n_days: int, seed: int = 0) -> Sho
     """Make the only shop of a new home: predicts 28 days, of customers with two order days."""
     predict = "horizon_days: 28, lookback_days: 56, min_order_days: 2"
     return take_in(Home.open(folder), "toy", order_lines(n_customers, n_days, seed), predict)
+
+
+MLFLOW_WARNS = [
+    pytest.mark.filterwarnings(f"ignore:{message}")
+    for message in (
+        "The ``noload`` loader strategy is deprecated",  # MLflow 3.17 on SQLAlchemy 2.1
+        ".*An input example was not provided when logging the model",  # the signature is given instead
+        ".*Any type hint is inferred as AnyType",  # `context` and `params` of its own interface
+    )
+]
+
+
+class Trained(NamedTuple):
+    """A shop and what its training told."""
+
+    home: Home
+    shop: Shop
+    until: int
+    told: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The folder of the release."""
+        return self.home.releases / self.told["release"]
+
+
+def trained(shop: Shop, n_days: int) -> Trained:
+    """Train as `okaeri train` does, with short intervals; needs a home of its own, as every process has one."""
+    from training import evaluation
+    from training.train import train
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "RESAMPLES", 15)
+        return Trained(shop.home, shop, ZERO + n_days, train(shop.home, shop, ZERO + n_days, WHO, WHEN))
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Seven hundred customers over a year: enough for every model, and for judging each."""
+    return trained(generated(tmp_path_factory.mktemp("large"), 700, 365), 365)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
+    """Sixty customers over half a year, too few for more than the prior; trained, and again two weeks later."""
+    shop = generated(tmp_path_factory.mktemp("small"), 60, 200)
+    return [trained(shop, days) for days in (186, 200)]

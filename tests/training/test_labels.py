@@ -164,7 +164,7 @@ def test_a_shop_that_kept_no_order_cannot_be_learnt_from(told: MakeShop):
         pytest.param([0, 3], 1, id="a week at least"),
         pytest.param([0, 14], 2, id="whole weeks stay"),
         pytest.param([0, 15], 3, id="others round up"),
-        pytest.param(list(range(0, 100, 10)) + [190], 2, id="nine gaps of ten days, one of a hundred"),
+        pytest.param([*range(0, 100, 10), 190], 2, id="nine gaps of ten days, one of a hundred"),
         pytest.param([0, 400], 52, id="a year at most"),
     ],
 )
@@ -182,7 +182,7 @@ def test_only_those_who_learn_and_judge_look_into_the_future():
     floors = Path(training.__file__).parents[1]
     sources = [p for f in ("features", "feature_repo", "training", "serving") for p in (floors / f).rglob("*.py")]
     importers = {p.stem for p in sources if "labels" in p.read_text("utf-8") and _imports_labels(p)}
-    # design.md names dataset and evaluation; fitting is dataset's other half, and the backtest observes to the lake's end
+    # design.md names dataset and evaluation; fitting is half of dataset, and a backtest observes to the lake's end.
     assert importers <= {"dataset", "fitting", "evaluation", "backtest"}
     assert {"dataset", "fitting", "evaluation"} <= importers
 

@@ -34,14 +34,9 @@ class Prior:
         """Count over past cut-offs: ``frame`` has the features and the labels of each customer and cut-off."""
         cell = _cell(frame["n_order_days"].to_numpy(), frame["days_since_last_order"].to_numpy())
         silent = np.where(frame.future_order_days.isna(), np.nan, frame.future_order_days == 0)
-        horizons = [
-            np.where(
-                frame.is_censored & (frame.days_to_next < h),
-                np.nan,
-                (frame.days_to_next <= h) & ~frame.is_censored,
-            )
-            for h in HORIZONS
-        ]
+        # Where h is over, that is known of everyone at that cut-off: dropping only the silent would flatter the rest.
+        days, observed_days = frame.days_to_next, frame.groupby("as_of_day").days_to_next.transform("max")
+        horizons = [np.where(observed_days < h, np.nan, (days <= h) & ~frame.is_censored) for h in HORIZONS]
         rates = np.stack([_shrunken(cell, outcome) for outcome in horizons], axis=-1)
         gaps = frame["gap_days_mean"].dropna()
         return cls(

@@ -23,7 +23,7 @@ PARAMETERS: dict[str, Any] = {
     "seed": 0,
     "deterministic": True,
     "force_col_wise": True,
-    "num_threads": 2,
+    "num_threads": 1,  # 1,500 rows: .09 CPU-s; two threads on a busy machine spin for 2-24 (2026-11-21), same trees
     "verbosity": -1,
 }
 

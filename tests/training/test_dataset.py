@@ -1,0 +1,127 @@
+"""Training rows: what was known then, beside what happened next. Nothing of the one is in the other."""
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from feature_repo.store import Store
+from features import catalog
+from features.calendar import day_number
+from features.frame import feature_frame
+from features.home import Home
+from training import metrics
+from training.dataset import Past, horizon_days, is_active, observation_end, training_frame
+from training.labels import labels, last_day
+from training.models.logistic import Logistic
+
+from .conftest import FIRST, PREDICT, ZERO, Line, MakeShop, csv, order_lines, take_in
+
+CUTOFFS, HORIZON, DAYS = (90, 120), 28, 190
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Home:
+    return Home.open(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture(scope="module")
+def shop(home):
+    return take_in(home, "toy", order_lines(90, DAYS), PREDICT)
+
+
+@pytest.fixture(scope="module")
+def frame(shop):
+    return training_frame([FIRST + timedelta(days=day) for day in CUTOFFS], shop)
+
+
+def names(shop):
+    return [feature.name for feature in catalog.available(shop.tables)]
+
+
+def bits(frame, columns):
+    matrix = frame[columns].to_numpy(np.float64)
+    return np.where(np.isnan(matrix), np.nan, matrix).tobytes()
+
+
+def test_a_training_row_is_the_feature_frame_of_its_instant_and_what_happened_next(shop, frame):
+    days = [ZERO + day for day in CUTOFFS]
+    known = feature_frame(shop, [shop.calendar.start(day) for day in days])
+    assert len(known) == len(frame) > 100
+    assert list(frame.customer_id) == list(known.customer_id)
+    assert list(frame.as_of) == list(known.as_of)
+    assert bits(frame, names(shop)) == bits(known, names(shop))
+    later = labels(shop, days, HORIZON, last_day(shop))
+    pd.testing.assert_frame_equal(frame[list(later.columns)], later)
+
+
+def test_a_cut_off_is_named_by_its_date_or_its_business_day(shop, frame):
+    pd.testing.assert_frame_equal(training_frame([ZERO + day for day in CUTOFFS], shop), frame)
+
+
+def test_outcomes_end_where_observation_ends(shop, frame):
+    early = training_frame([ZERO + day for day in CUTOFFS], shop, observed_until=ZERO + 130)
+    assert bits(early, names(shop)) == bits(frame, names(shop))
+    assert early.future_order_days.isna().tolist() == (early.as_of_day == ZERO + 120).tolist()
+    assert (early.days_to_next <= np.minimum(frame.days_to_next, ZERO + 130 - frame.as_of_day)).all()
+
+
+def test_the_past_is_asked_once_for_each_cut_off(shop, frame, monkeypatch):
+    past = Past(shop)
+    once = past.rows([ZERO + 90], ZERO + DAYS)
+    monkeypatch.setattr(Store, "open", lambda *_: pytest.fail("asked Feast again"))
+    pd.testing.assert_frame_equal(past.rows([ZERO + 90], ZERO + DAYS), once)
+
+
+def test_a_planted_future_changes_no_feature_and_raises_no_auc(shop, frame, home):
+    """B3: whoever will stay silent gets twenty orders after the window, and twenty old ones that are told late."""
+    at = frame[frame.as_of_day == ZERO + 120]
+    is_silent = (at.future_order_days == 0).to_numpy(np.float64)
+    canary = [
+        line
+        for customer in at.customer_id[is_silent == 1]
+        for n in range(20)
+        for line in (
+            Line(f"x{n}{customer}", customer, 150 + n, product="canary"),
+            Line(f"y{n}{customer}", customer, 60 + n, known=150 + n, product="canary"),
+        )
+    ]
+    planted = take_in(home, "toy", csv(canary), PREDICT)
+    assert planted.version != shop.version
+    again = training_frame([ZERO + day for day in CUTOFFS], planted)
+    again_at = again[again.as_of_day == ZERO + 120]
+    assert bits(again, names(shop)) == bits(frame, names(shop))
+    assert again_at.future_order_days.tolist() == at.future_order_days.tolist()
+    assert learnt_auc(again_at, is_silent, names(shop)) == learnt_auc(at, is_silent, names(shop)) < 0.97
+    leaking = feature_frame(planted, planted.calendar.start(ZERO + 175))  # with the canary in sight it would show
+    leaking = leaking[leaking.customer_id.isin(at.customer_id)]
+    assert learnt_auc(leaking, is_silent, names(shop)) > 0.999
+
+
+def learnt_auc(frame, outcome, names):
+    x = frame[names].to_numpy(np.float64)
+    return metrics.auc(outcome, Logistic.fit(x, outcome).log_odds(x))
+
+
+@pytest.mark.parametrize(
+    ("n_order_days", "within_lookback", "expected"),
+    [(4, 1, True), (3, 3, False), (9, 0, False), (np.nan, np.nan, False)],
+)
+def test_active_is_enough_order_days_ever_and_one_of_late(n_order_days, within_lookback, expected):
+    columns = {"n_order_days": np.array([n_order_days]), "order_days_lookback": np.array([within_lookback])}
+    assert is_active(columns, 4).tolist() == [expected]
+
+
+def test_the_horizon_is_the_mapping_s_or_else_the_shop_s_own(told: MakeShop):
+    weekly = [Line(f"a{day}", "ann", day) for day in range(0, 70, 7)]
+    shop = told(weekly, "horizon_days: 21, lookback_days: 56, min_order_days: 1")
+    assert horizon_days(shop, ZERO + 100) == 21
+    shop = told([Line("b", "ben", 1)], "lookback_days: 56, min_order_days: 1")
+    assert horizon_days(shop, ZERO + 100) == 7
+
+
+def test_observation_ends_with_the_lake_where_the_clock_is_the_system_s(shop, told: MakeShop):
+    assert observation_end(shop) == last_day(shop) == ZERO + DAYS
+    stopped = told([Line("a", "ann", 1)], clock="2024-02-01")
+    assert observation_end(stopped) == day_number(stopped.mapping.clock) == ZERO + 31
