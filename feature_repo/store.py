@@ -3,6 +3,7 @@
 `import feast` takes 4-7 CPU-s, so import this module only where it is used.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,9 @@ from features import catalog
 from features.errors import Refused
 from features.home import Home
 from features.shop import Shop
+
+# Importing Feast turns everybody's deprecation warnings on; this one is between ibis and DuckDB.
+warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
 
 FIELDS = ["vector", "schema_hash", "event_at"]
 SENTINEL = "\x1f__okaeri__"  # the door refuses ids with control characters, so no customer is called this
@@ -131,7 +135,7 @@ class Store:
         asked = pd.DataFrame({"customer_id": entities["customer_id"], "event_timestamp": instants})
         ibis.get_backend().raw_sql("SET TimeZone = 'UTC'")  # or two days are 47 hours when summer time begins
         service = self._feast.get_feature_service("training")
-        found = self._feast.get_historical_features(asked, service).to_df()
+        found = self._feast.get_historical_features(asked, service).to_df().copy()
         found["as_of"] = found["event_timestamp"].dt.tz_convert("UTC").dt.as_unit("us")
         names = [feature.name for feature in catalog.available(self.shop.tables)]
         found = found[["customer_id", "as_of", *names]].astype(dict.fromkeys(names, "float64"))

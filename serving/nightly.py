@@ -22,7 +22,7 @@ from features.shop import Shop, open_shop
 from serving import tables
 from serving.answers import Answers, Rows, answers
 from serving.policy.rules import Policy
-from serving.publication import POLICY, Publication, current, open_publication, revisions
+from serving.publication import POLICY, Publication, current_path, open_publication, previous, revisions, score_date
 from serving.replenishment import due_in_days, replenishment_due
 from training.release import Release, champion, open_release
 
@@ -101,7 +101,7 @@ def nightly(
         done = revisions(home, shop.calendar.date(day).isoformat())
         if done and not replace:
             return _finish(home, shop, open_publication(done[-1]), "already_published", None)
-        before = _previous(home, day)
+        before = previous(home, shop.calendar.date(day).isoformat())
         night = Night(home, shop, release, *policy, day=day, before=before)
         started = time.monotonic()
         frame = feature_frame(shop, shop.calendar.start(day))
@@ -128,12 +128,6 @@ def _take_in(home: Home, now: datetime, say: Progress) -> Shop:
     return open_shop(home)
 
 
-def _previous(home: Home, day: int) -> Publication | None:
-    """Open the newest publication of an earlier day."""
-    found = current(home)
-    return found if found is not None and found.day < day else None
-
-
 def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd.DataFrame]:
     """Answer for every customer of a frame; give the answers, their items and what runs out."""
     bought = interactions(night.shop, night.shop.calendar.start(night.day))
@@ -148,8 +142,9 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
         due_in_days(due, customers, night.day),
     )
     answered = answers(rows, night.release, night.policy, night.day, night.day)
-    items = night.release.models.recommender.recommend(bought, night.day, list(customers), TOP_ITEMS)
-    return answered, items, due
+    agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
+    items = night.release.models.recommender.recommend(bought, night.day, list(agreed), TOP_ITEMS)
+    return answered, items, due[due.customer_id.isin(agreed)]
 
 
 def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) -> Publication:
@@ -188,14 +183,14 @@ def check(scores: pd.DataFrame, frame: pd.DataFrame, before: pd.DataFrame | None
     Raises
     ------
     Refused
-        If customers are missing, or probabilities are outside 0-1, constant, or moved beyond five deviations.
+        If customers are missing, or probabilities are absent, outside 0-1, constant, or moved beyond five deviations.
     """
     if len(scores) != len(frame) or scores.customer_id.nunique() != len(frame):
         raise Refused(f"{len(scores)} customers answered for, {len(frame)} expected; nothing was published")
-    chances = scores.filter(regex=r"^next_order_p_").dropna()
+    chances = scores[scores.status.isin(("ok", "stale_features"))].filter(regex=r"^next_order_p_")
     churn = scores.churn_probability.dropna()
     if not (chances.ge(0) & chances.le(1)).all(axis=None) or not churn.between(0, 1).all():
-        raise Refused("a probability lies outside 0 to 1; nothing was published")
+        raise Refused("a probability is absent or outside 0 to 1; nothing was published")
     if len(churn) >= 100 and churn.std() == 0:
         raise Refused(f"all {len(churn)} churn probabilities are equal; nothing was published")
     if before is not None:
@@ -208,10 +203,10 @@ def check(scores: pd.DataFrame, frame: pd.DataFrame, before: pd.DataFrame | None
 
 def _finish(home: Home, shop: Shop, publication: Publication, state: str, frame: pd.DataFrame | None) -> dict[str, Any]:
     """Put the night online and move the pointer, unless a later night is current; safe to repeat."""
-    found = current(home)
-    if found is None or found.day <= publication.day:
+    found = current_path(home)
+    if found is None or score_date(found) <= score_date(publication.path):
         _put_online(home, shop, publication.day, frame)
-        if found is None or found.path != publication.path:
+        if found != publication.path:
             lake.point(home.publications / "CURRENT.json", publication.path)
     return {
         "score_date": publication.manifest["score_date"],

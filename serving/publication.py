@@ -70,8 +70,36 @@ def current(home: Home) -> Publication | None:
     Damaged
         If a file is not the one its manifest lists.
     """
+    path = current_path(home)
+    return None if path is None else open_publication(path)
+
+
+def current_path(home: Home) -> Path | None:
+    """Name the newest published night's folder, unchecked; ``None`` if there is none yet."""
     found = lake.pointed(home.publications / "CURRENT.json")
-    return None if found is None else open_publication(found[0])
+    return None if found is None else found[0]
+
+
+def score_date(path: Path) -> str:
+    """Read the date of a night off its folder's name.
+
+    >>> score_date(Path("publications/score_date=2017-12-03/revision=2"))
+    '2017-12-03'
+    """
+    return path.parent.name.partition("=")[2]
+
+
+def previous(home: Home, date: str) -> Publication | None:
+    """Open the newest revision of the last night before a date, every file checked; ``None`` if there is none.
+
+    Raises
+    ------
+    Damaged
+        If a file is not the one its manifest lists.
+    """
+    earlier = sorted(d for path in home.publications.glob("score_date=*/revision=*") if (d := score_date(path)) < date)
+    done = next((found for d in reversed(earlier) if (found := revisions(home, d))), None)
+    return None if done is None else open_publication(done[-1])
 
 
 def open_publication(path: Path) -> Publication:

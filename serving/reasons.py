@@ -69,6 +69,8 @@ def _speaks(code: str, name: str) -> bool:
 def _said(
     answered: Answers, p: int, given: Matrix | None, groups: dict[str, NDArray[np.bool_]], most: int, lang: Language
 ) -> list[Reason]:
+    if not answered.scored[p]:
+        return []
     facts = {name: float(values[p]) for name, values in answered.features.items()}
     if answered.f_stage[p] == "F1":
         days = facts["days_since_first_order"]

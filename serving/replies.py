@@ -76,8 +76,8 @@ class Replenishment(Part):
 class Clv(Part):
     predicted_90d: Amount = Field(description="value expected in the next 90 days, net of returns")
     predicted_365d: Amount = Field(description="in the next 365 days")
-    low_365d: Amount = Field(description="lower end of the 80 % interval of 365 days")
-    high_365d: Amount = Field(description="upper end of the 80 % interval of 365 days")
+    low_365d: Amount | None = Field(description="lower end of the 80 % interval of 365 days; null from a prior")
+    high_365d: Amount | None = Field(description="upper end of the 80 % interval of 365 days; null from a prior")
     historic: Amount = Field(description="value so far")
     grade: int = Field(ge=1, le=5, description="1 to 5, 5 best")
     basis: Literal["margin", "revenue"] = Field(description="what the amounts count")

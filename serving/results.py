@@ -83,9 +83,10 @@ def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[st
     }
     if a.status[p] == "unknown_customer":
         blocks |= {"action": None, "candidates": [], "send": None, "guards": [], "experiment": None}
-    missing = _missing(a, p, blocks, asked)
+    about = _about(a, p, around, asked)
+    missing = _missing(a, p, about, blocks, asked)
     blocks = {name: value if name in asked.include else [] if name in LISTS else None for name, value in blocks.items()}
-    return _about(a, p, around, asked) | blocks | {"missing": missing, "warnings": _warnings(a, p, asked.lang)}
+    return about | blocks | {"missing": missing, "warnings": _warnings(a, p, asked.lang)}
 
 
 def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:
@@ -268,9 +269,13 @@ def _guards(a: Answers, p: int, around: Around, asked: Asked) -> list[dict[str, 
     return out
 
 
-def _missing(a: Answers, p: int, blocks: Mapping[str, Any], asked: Asked) -> list[dict[str, Any]]:
+def _missing(
+    a: Answers, p: int, about: Mapping[str, Any], blocks: Mapping[str, Any], asked: Asked
+) -> list[dict[str, Any]]:
     """Explain every block that is null or empty for want of something."""
     out: list[dict[str, Any]] = [{"field": name, "why": "no_table", "needs": "tiers in the policy"} for name in LOYALTY]
+    unknown = (name for name, value in about.items() if value is None and name not in LOYALTY)
+    out += [{"field": name, **_why(a, p, name)} for name in unknown]
     for name, value in blocks.items():
         if value in (None, []) and name in asked.include and (name != "reasons" or asked.explain != "none"):
             out.append({"field": name, **_why(a, p, name)})
@@ -288,11 +293,7 @@ def _why(a: Answers, p: int, name: str) -> dict[str, str | None]:
     if status == "prior_only":
         return {"why": "too_little_history", "needs": "a first order"}
     if name in ("churn", "at_risk_365d", "reasons") and np.isnan(a.churn[p]):
-        return (
-            {"why": "not_active", "needs": "recent orders"}
-            if np.isnan(a.churn[p])
-            else {"why": "not_applicable", "needs": None}
-        )
+        return {"why": "not_active", "needs": "recent orders"}
     return {"why": "not_applicable", "needs": None}
 
 

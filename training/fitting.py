@@ -53,7 +53,10 @@ def fit_models(past: Past, until: int) -> Models:
     """
     shop = past.shop
     prior, horizon = fit_prior(past, until), horizon_days(shop, until)
-    recommender = Recommender.fit(interactions(shop, shop.calendar.start(until)), until)
+    bought = interactions(shop, shop.calendar.start(until))
+    if bought.empty:
+        raise Refused(f"{shop.name}: no order was kept; nothing can be learnt")
+    recommender = Recommender.fit(bought, until)
     if why := too_small(past, until):
         return Models(None, recommender, prior, horizon, why)
     return Models(fit_scores(past, until), recommender, prior, horizon)

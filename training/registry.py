@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,7 +33,8 @@ def open_tracking(home: Home) -> None:
     uri = f"sqlite:///{home.mlruns / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    with lake.locked(home.mlruns / ".lock", "MLflow's database"):
+    with lake.locked(home.mlruns / ".lock", "MLflow's database"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy")  # of its own mappers
         client = mlflow.MlflowClient()
         if client.get_experiment_by_name(EXPERIMENT) is None:
             client.create_experiment(EXPERIMENT, artifact_location=(home.mlruns / "artifacts").as_uri())
@@ -81,13 +83,15 @@ def register(path: Path, inputs: list[str], outputs: list[str], tags: Mapping[st
         Schema([ColSpec("double", name) for name in outputs]),
     )
     client = mlflow.MlflowClient()
-    info = mlflow.pyfunc.log_model(
-        name=MODEL,
-        python_model=str(PYFUNC),
-        artifacts={"release": str(path)},
-        signature=signature,
-        pip_requirements=["okaeri"],
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*An input example was not provided")  # it would hold customers' values
+        info = mlflow.pyfunc.log_model(
+            name=MODEL,
+            python_model=str(PYFUNC),
+            artifacts={"release": str(path)},
+            signature=signature,
+            pip_requirements=["okaeri"],
+        )
     with suppress(mlflow.exceptions.MlflowException):  # it is there from the second training on
         client.create_registered_model(MODEL)
     run_id = mlflow.active_run().info.run_id
@@ -105,6 +109,6 @@ def mirror_champion(home: Home, release: str) -> None:
     aliases = client.get_registered_model(MODEL).aliases
     newest = max(versions, key=lambda v: int(v.version))
     current = aliases.get("champion")
-    if current is not None and str(current) != str(newest.version):
+    if current is not None and str(current) not in {str(v.version) for v in versions}:
         client.set_registered_model_alias(MODEL, "previous", current)
     client.set_registered_model_alias(MODEL, "champion", newest.version)

@@ -171,7 +171,10 @@ def probe(path: Path) -> None:
     _verified(path)
     command = [sys.executable, "-m", "training.release", str(path)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+        # LightGBM quotes a damaged file's bytes in its last words, whatever they are.
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=PROBE_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         raise Damaged(f"{path}: did not load within {PROBE_SECONDS} s") from None
     if done.returncode != 0:
@@ -193,18 +196,23 @@ def champion(home: Home) -> Path:
 
 
 def promote(home: Home, path: Path, who: str, when: str, why: str) -> str | None:
-    """Make a verified release the champion in one rename and write the ledger; give the previous one's name."""
+    """Make a verified release the champion in one rename and write the ledger; give the previous one's name.
+
+    Promoting the champion changes nothing, but for a ledger that a kill left behind its pointer.
+    """
     probe(path)
+    pointer, ledger = home.releases / "CURRENT.json", home.releases / "ledger.jsonl"
     with lake.locked(home.releases / ".lock", "the releases"):
-        found = lake.pointed(home.releases / "CURRENT.json")
+        found = lake.pointed(pointer)
         previous = found[0].name if found else None
-        if previous == path.name:
-            return previous
-        lake.point(home.releases / "CURRENT.json", path, previous=previous)
-        entry = {"release": path.name, "previous": previous, "who": who, "when": when, "why": why}
-        ledger = home.releases / "ledger.jsonl"
+        if found is None or previous != path.name:
+            lake.point(pointer, path, previous=previous)
+        else:
+            previous = found[1]["previous"]
         lines = ledger.read_bytes() if ledger.exists() else b""
-        lake.write_bytes(ledger, lines + json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n")
+        if not lines or json.loads(lines.splitlines()[-1])["release"] != path.name:
+            entry = {"release": path.name, "previous": previous, "who": who, "when": when, "why": why}
+            lake.write_bytes(ledger, lines + json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n")
     return previous
 
 

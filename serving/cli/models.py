@@ -21,12 +21,13 @@ def train(
     """Judge on held-back customers, fit a release, track it in MLflow and make it the champion."""
     from features.home import Home
     from features.shop import open_shop
+
+    home = Home.open()
+    shop = open_shop(home)  # before ten seconds of imports
     from training.dataset import observation_end
     from training.report import shown
     from training.train import train as learn
 
-    home = Home.open()
-    shop = open_shop(home)
     until = day_of(as_of) or observation_end(shop)
     result = learn(home, shop, until, getpass.getuser(), now().isoformat(), say_on_stderr(json))
     if json:

@@ -1,4 +1,4 @@
-"""The additive table: orders kept, returned, cancelled and late, by hand; and any split into loads comes to the same."""
+"""The additive table: orders kept, returned, cancelled and late, by hand; any split into loads comes to the same."""
 
 import itertools
 
@@ -176,14 +176,15 @@ def test_a_load_writes_only_what_it_changes(new_toy):
 
 
 def total(shop, table):
-    """Sum an additive table over all loads, without what sums to nothing."""
-    keys = (
-        ["customer_id", "product_id", "day", "known_on"]
-        if table == "product_days"
-        else ["customer_id", "day", "known_on"]
-    )
-    summed = lake_rows(shop, table, ", ".join(keys)).groupby(keys).sum()
-    return summed[(summed != 0).any(axis=1)]
+    """Sum an additive table over all loads, exactly; what sums to nothing is left out."""
+    keys = ["customer_id", *(["product_id"] if table == "product_days" else []), "day", "known_on"]
+    with duckdb.connect() as con:
+        rows = f"FROM read_parquet({[str(path) for path in shop.parts(table)]})"
+        sums = [c for c, *_ in con.execute(f"DESCRIBE {rows}").fetchall() if c not in keys]
+        return con.execute(
+            f"SELECT {', '.join([*keys, *(f'sum({c})::VARCHAR AS {c}' for c in sums)])} {rows} GROUP BY ALL"
+            f" HAVING {' OR '.join(f'sum({c}) <> 0' for c in sums)} ORDER BY {', '.join(keys)}"
+        ).df()
 
 
 @examples(7)
@@ -200,7 +201,7 @@ def test_any_split_into_loads_comes_to_the_same(look, new_toy, history, cuts):
         split.load(load)
     event(f"{len(split.shop.loads)} loads")
     for table in ("days", "product_days"):
-        pd.testing.assert_frame_equal(total(at_once.shop, table), total(split.shop, table), check_exact=True)
+        pd.testing.assert_frame_equal(total(at_once.shop, table), total(split.shop, table))
     pd.testing.assert_frame_equal(look(at_once.shop), look(split.shop), check_exact=True)
 
 

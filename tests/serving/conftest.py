@@ -1,6 +1,7 @@
 """The generated shop, ingested, trained and published once; whoever changes something works on a copy."""
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,22 +25,11 @@ from training.train import train
 
 from . import shop as told
 
-# MLflow's own database code and its habit of asking for an example of the input; neither is ours to change.
-NOT_OURS = (
-    "ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning",
-    "ignore:.*An input example was not provided:UserWarning",
-)
+# What MLflow says of its own database code and types, and that it would like an example of the input.
+NOT_OURS = ("The ``noload`` loader strategy", ".*Any type hint is inferred as AnyType", ".*An input example was not")
 
 Change = Callable[..., Answers]
 Score = Callable[..., dict[str, Any]]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test comes first trains the shop: those that may get the filters above."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and "home" in getattr(item, "fixturenames", ()):
-            for words in NOT_OURS:
-                item.add_marker(pytest.mark.filterwarnings(words))
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +45,9 @@ def home(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home with one published night. Nobody writes here."""
     home = Home.open(tmp_path_factory.mktemp("home"))
     told.take_in(home, sorted(files.glob("*.csv")))
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        for words in NOT_OURS:
+            warnings.filterwarnings("ignore", words)
         patch.setattr(evaluation, "RESAMPLES", 2)
         trained = train(home, told.opened(home), told.D, "tester", told.MACHINE_NOW.isoformat())
     assert trained["method"] == "full", "the shop must be large enough for the full models"

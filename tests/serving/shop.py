@@ -50,7 +50,7 @@ CONSENTS = "c,channel,purpose,granted,t\n"
 
 # Days before the published night on which the customers told by hand ordered a tea of their own.
 TOLD = {
-    "weekly": range(1, 190, 7),  # due for the next one within the week
+    "weekly": range(5, 190, 7),  # due for the next one in two days
     "once": [40],
     "twice": [60, 30],
     "thrice": [50, 30, 20],

@@ -72,8 +72,8 @@ class Value:
     def _weight(self, x: Matrix, revenue: Matrix, names: Sequence[str]) -> float:
         """Choose the share of the correction that later customers bear out, the smaller where it makes no odds.
 
-        A larger share must rank them no worse and lower the mean Tweedie deviance by more than its standard error (the one-standard-
-        error rule): on a young shop the trees alone ranked value worse than BG/NBD (2026-11-21).
+        A larger share must rank them no worse and lower the mean Tweedie deviance by more than its standard
+        error (the one-standard-error rule): on a young shop the trees alone ranked value worse than BG/NBD (2026-11-21).
         """
         chosen, uncorrected = 0.0, self._corrected(x, names, 0.0)
         best, rank = _deviance(revenue, _rescaled(uncorrected, revenue)), spearman(revenue, uncorrected)
@@ -101,7 +101,12 @@ class Value:
     def save(self, folder: Path) -> None:
         save_trees(self.trees, folder / "value.txt")
         np.savez(folder / "value.npz", edges=self.edges, low=self.low, high=self.high)
-        numbers = {"weight": self.weight, "scale": self.scale, "kept_ratio": self.kept_ratio, "lost_ratio": self.lost_ratio}
+        numbers = {
+            "weight": self.weight,
+            "scale": self.scale,
+            "kept_ratio": self.kept_ratio,
+            "lost_ratio": self.lost_ratio,
+        }
         (folder / "value.json").write_text(json.dumps(numbers, sort_keys=True), encoding="utf-8")
 
     @classmethod

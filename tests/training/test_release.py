@@ -1,0 +1,308 @@
+"""A release is whole or it is refused, it names nobody, and one file says which one answers."""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features import lake
+from features.errors import BadInput, Damaged, Refused
+from features.home import Home
+from tests.contracts.model_contract import assert_no_pickle
+from training import release as releases
+from training.release import GOLDEN_ROWS, champion, check_golden, list_releases, open_release, probe, promote
+
+from .conftest import CUSTOMER, MLFLOW_WARNS, PRODUCT, WHEN, WHO, Trained
+
+pytestmark = MLFLOW_WARNS
+fork = multiprocessing.get_context("fork")
+
+MUTATIONS = int(os.environ.get("OKAERI_MUTATIONS", "60"))  # faults.md B14 asks for 1,000 in a long run
+
+
+@pytest.fixture
+def home(tmp_path: Path, small: list[Trained]) -> Home:
+    """A new home with copies of two releases, neither of them promoted."""
+    home = Home.open(tmp_path / "home")
+    for each in small:
+        shutil.copytree(each.path, home.releases / each.told["release"])
+    return home
+
+
+@pytest.fixture
+def pair(home: Home, small: list[Trained]) -> list[Path]:
+    return [home.releases / each.told["release"] for each in small]
+
+
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promote without the child process, which is tried on its own and takes seconds."""
+    monkeypatch.setattr(releases, "probe", check_golden)
+
+
+def ledger(home: Home) -> list[dict]:
+    return [json.loads(line) for line in (home.releases / "ledger.jsonl").read_text("utf-8").splitlines()]
+
+
+def resealed(folder: Path) -> Path:
+    """Write a manifest that agrees with a folder as it is, as a wrong program (or a thief) would."""
+    (folder / lake.MANIFEST).unlink()
+    name = lake.seal(folder)[:16]
+    return folder.rename(folder.with_name(name))
+
+
+# --- whole ---
+
+
+def test_a_release_is_opened_with_the_facts_of_its_training(large):
+    release = open_release(large.path)
+    assert release.id == large.path.name == large.told["release"]
+    assert release.trained_until == large.until
+    assert release.facts["shop"] == "toy" and release.facts["currency"] == "JPY"
+    assert release.facts["data_snapshot"] == large.shop.version
+    assert release.models.horizon_days == 28
+    assert set(release.stored_features) <= set(release.facts["features"]) | set(release.facts["stored_features"])
+    assert json.loads((large.path / "report.json").read_text())["rows"] == large.told["report"]
+
+
+def test_the_golden_rows_cover_every_answer(large):
+    with np.load(large.path / "golden.npz", allow_pickle=False) as golden:
+        answers = {name[4:]: golden[name] for name in golden.files if name.startswith("out_")}
+    assert {"churn", "next_order", "value"} <= set(answers)
+    assert all(len(answer) == GOLDEN_ROWS and np.isfinite(answer).all() for answer in answers.values())
+    assert np.ptp(answers["churn"]) > 0.1
+
+
+def test_a_whole_release_passes_the_probe(large):
+    probe(large.path)
+
+
+# --- damaged ---
+
+
+def test_a_changed_byte_or_a_cut_anywhere_is_seen_before_any_parser(large, tmp_path):
+    """B14: LightGBM dies on a damaged model file, so this process would not live to tell."""
+    folder, chance = tmp_path / large.path.name, random.Random(7)
+    shutil.copytree(large.path, folder)
+    files = sorted(folder.iterdir())
+    for number in range(MUTATIONS):
+        path = files[number % len(files)]
+        whole = path.read_bytes()
+        at = chance.randrange(len(whole))
+        if number // len(files) % 2:
+            path.write_bytes(whole[:at])
+        else:
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ chance.randrange(1, 256)]) + whole[at + 1 :])
+        for use in (open_release, probe):
+            with pytest.raises(Damaged):
+                use(folder)
+        path.write_bytes(whole)
+    assert open_release(folder).id == large.path.name
+
+
+@pytest.mark.parametrize("space", [b"\t", b"\r"])
+def test_a_manifest_that_says_the_same_in_other_bytes_is_another_release(home, pair, space):
+    manifest = pair[0] / lake.MANIFEST
+    manifest.write_bytes(manifest.read_bytes().replace(b" ", space, 1))
+    lake.verify(pair[0])
+    with pytest.raises(Damaged, match="holds the release"):
+        open_release(pair[0])
+
+
+def test_a_release_under_the_name_of_another_is_refused(pair):
+    shutil.rmtree(pair[0])
+    pair[1].rename(pair[0])
+    for use in (open_release, probe):
+        with pytest.raises(Damaged, match=f"holds the release {pair[1].name}"):
+            use(pair[0])
+
+
+def test_a_file_too_many_or_too_few_is_refused(pair):
+    (pair[0] / "more.txt").write_text("more")
+    with pytest.raises(Damaged, match=r"more\.txt is listed or present, but not both"):
+        open_release(pair[0])
+    (pair[1] / "prior.json").unlink()
+    with pytest.raises(Damaged, match=r"prior\.json is listed or present, but not both"):
+        open_release(pair[1])
+
+
+def test_an_unfinished_release_is_refused(pair):
+    (pair[0] / lake.MANIFEST).unlink()
+    with pytest.raises(Damaged, match="never finished"):
+        open_release(pair[0])
+
+
+def test_a_release_of_a_later_format_is_refused_by_number(pair):
+    facts = json.loads((pair[0] / "release.json").read_text())
+    (pair[0] / "release.json").write_text(json.dumps(facts | {"format_version": 99}))
+    with pytest.raises(Damaged, match="format_version 99; this version reads 1"):
+        open_release(resealed(pair[0]))
+
+
+def test_a_model_file_that_kills_its_reader_kills_only_the_child(large, tmp_path):
+    folder = tmp_path / large.path.name
+    shutil.copytree(large.path, folder)
+    model = (folder / "churn.txt").read_text()
+    (folder / "churn.txt").write_text(model[: len(model) // 2])
+    with pytest.raises(Damaged):
+        probe(resealed(folder))
+
+
+def test_a_release_that_answers_otherwise_than_it_did_is_refused(pair):
+    rates = json.loads((pair[0] / "prior.json").read_text())
+    rates["churn"] = [[rate + 1e-6 for rate in row] for row in rates["churn"]]
+    (pair[0] / "prior.json").write_text(json.dumps(rates))
+    changed = resealed(pair[0])
+    assert open_release(changed).id == changed.name
+    with pytest.raises(Damaged, match="prior_churn answers its golden rows otherwise"):
+        check_golden(changed)
+
+
+def test_a_release_that_does_not_load_in_time_is_refused(pair, monkeypatch):
+    monkeypatch.setattr(releases, "PROBE_SECONDS", 0.01)
+    with pytest.raises(Damaged, match=r"did not load within 0\.01 s"):
+        probe(pair[0])
+
+
+# --- the pointer and the ledger ---
+
+
+def test_a_home_without_a_release_says_what_to_do(home):
+    with pytest.raises(BadInput, match="no release yet; run `okaeri train`"):
+        champion(home)
+
+
+def test_training_promotes_with_the_whole_story(small):
+    home = small[-1].home
+    first, second = ledger(home)[:2]
+    why = "trained on what was known before 2024-07-05"
+    assert first == {"release": small[0].told["release"], "previous": None, "who": WHO, "when": WHEN, "why": why}
+    assert (second["release"], second["previous"]) == (small[1].told["release"], small[0].told["release"])
+
+
+def test_promoting_moves_the_pointer_and_adds_a_line(home, pair, trusting):
+    assert promote(home, pair[0], WHO, WHEN, "first") is None
+    assert champion(home) == pair[0]
+    assert promote(home, pair[1], "彩", WHEN, "better") == pair[0].name
+    assert champion(home) == pair[1]
+    assert promote(home, pair[0], WHO, WHEN, "back") == pair[1].name
+    assert [(e["release"], e["previous"], e["who"], e["why"]) for e in ledger(home)] == [
+        (pair[0].name, None, WHO, "first"),
+        (pair[1].name, pair[0].name, "彩", "better"),
+        (pair[0].name, pair[1].name, WHO, "back"),
+    ]
+    assert {r["id"]: r["champion"] for r in list_releases(home)} == {pair[0].name: True, pair[1].name: False}
+
+
+def test_promoting_the_champion_changes_nothing(home, pair, trusting):
+    promote(home, pair[0], WHO, WHEN, "first")
+    promote(home, pair[1], WHO, WHEN, "second")
+    before = {name: (home.releases / name).read_bytes() for name in ("CURRENT.json", "ledger.jsonl")}
+    assert promote(home, pair[1], "another", "later", "again") == pair[0].name
+    assert {name: (home.releases / name).read_bytes() for name in before} == before
+
+
+def test_a_promotion_killed_before_its_ledger_is_completed_by_the_next(home, pair, trusting, monkeypatch):
+    promote(home, pair[0], WHO, WHEN, "first")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lake, "write_bytes", _after_the_pointer(killed))
+        with pytest.raises(KeyboardInterrupt):
+            promote(home, pair[1], WHO, WHEN, "second")
+    assert champion(home) == pair[1]
+    promote(home, pair[1], WHO, WHEN, "second")
+    assert [(e["release"], e["previous"]) for e in ledger(home)] == [
+        (pair[0].name, None),
+        (pair[1].name, pair[0].name),
+    ]
+
+
+def _after_the_pointer(then):
+    write = lake.write_bytes
+    return lambda path, content: write(path, content) if path.name == "CURRENT.json" else then()
+
+
+def test_a_damaged_release_is_never_promoted(home, pair):
+    with (pair[0] / "items.npz").open("r+b") as file:
+        file.write(b"\x00\x00\x00")
+    with pytest.raises(Damaged):
+        promote(home, pair[0], WHO, WHEN, "worse")
+    assert not (home.releases / "CURRENT.json").exists()
+
+
+def test_of_two_promoters_at_once_each_wins_whole_or_is_refused(home, pair, trusting):
+    """B13: the pointer names the release of the ledger's last line, and each line follows from the one before."""
+    rounds = 15
+    gate, ends = fork.Barrier(2), fork.Queue()
+
+    def keep_promoting(path):
+        for n in range(rounds):
+            gate.wait(60)
+            try:
+                promote(home, path, str(os.getpid()), WHEN, str(n))
+                ends.put("promoted")
+            except Refused as refused:
+                ends.put(str(refused))
+
+    promoters = [fork.Process(target=keep_promoting, args=(path,)) for path in pair]
+    for promoter in promoters:
+        promoter.start()
+    told = [ends.get(timeout=60) for _ in range(2 * rounds)]
+    for promoter in promoters:
+        promoter.join()
+    assert "promoted" in told
+    assert all(end == "promoted" or "the releases is locked by" in end for end in told), told
+    lines = ledger(home)
+    assert [line["previous"] for line in lines] == [None, *(line["release"] for line in lines[:-1])]
+    assert all(line["release"] != line["previous"] for line in lines)
+    assert champion(home).name == lines[-1]["release"]
+    assert not list(home.releases.glob(".*.tmp"))
+
+
+# --- what is in it ---
+
+
+def everything_written(trained: Trained) -> list[Path]:
+    """All files of the releases and of MLflow: the database, the artefacts, the logged models."""
+    found = [p for root in (trained.home.releases, trained.home.mlruns) for p in root.rglob("*") if p.is_file()]
+    names = {path.name for path in found}
+    assert {"mlflow.db", "items.npz", "report.json", "MLmodel"} <= names
+    return found
+
+
+def spellings(word: str) -> list[bytes]:
+    return [word.encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-32-le")]
+
+
+@pytest.mark.parametrize("which", ["large", "small"])
+def test_no_customer_is_named_in_a_release_or_in_mlflow(which, request):
+    """The products are, in the encoding that would hide a customer: so this search can find what there is."""
+    trained = request.getfixturevalue(which)
+    trained = trained[-1] if isinstance(trained, list) else trained
+    customers, products = (spellings(form.format(0)[:4]) for form in (CUSTOMER, PRODUCT))
+    content = {path: path.read_bytes() for path in everything_written(trained)}
+    assert any(word in content[path] for path in content if path.name == "items.npz" for word in products)
+    assert [path for path in content if any(word in content[path] for word in customers)] == []
+
+
+@pytest.mark.parametrize("which", ["large", "small"])
+def test_there_is_no_pickle_anywhere(which, request):
+    trained = request.getfixturevalue(which)
+    trained = trained[-1] if isinstance(trained, list) else trained
+    assert_no_pickle(trained.home.releases / trained.told["release"])
+    for path in everything_written(trained):
+        assert path.suffix not in (".pkl", ".pickle", ".joblib", ".dill", ".skops", ".bin"), path
+        assert path.read_bytes()[:2] not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), path
+
+
+def test_a_release_is_for_its_owner_alone(large):
+    assert {path.stat().st_mode & 0o777 for path in large.path.iterdir()} == {0o600}
+    assert large.path.stat().st_mode & 0o777 == 0o700
