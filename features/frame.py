@@ -47,7 +47,7 @@ def feature_frame(shop: Shop, as_of: datetime | Sequence[datetime]) -> pd.DataFr
     con = ibis.duckdb.connect()
     try:
         con.raw_sql("SET TimeZone = 'UTC'")
-        frame = _expression(con, shop, days).to_pandas()
+        frame: pd.DataFrame = _expression(con, shop, days).to_pandas()
     finally:
         con.disconnect()
     if frame.empty:

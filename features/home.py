@@ -42,7 +42,8 @@ class Home:
         found = home.facts().get("format_version", FORMAT_VERSION)
         if found != FORMAT_VERSION:
             raise BadInput(
-                f"{home.root / 'home.json'}: format_version {found} is unknown here; this version reads {FORMAT_VERSION}"
+                f"{home.root / 'home.json'}: format_version {found} is unknown here; this version reads"
+                f" {FORMAT_VERSION}"
             )
         return home
 

@@ -50,7 +50,8 @@ def run(echo: Echo) -> None:
         publication = current(home)
         assert publication is not None
         scores = publication.table("customer_scores")
-        worth = scores[scores.at_risk_365d.notna()].nlargest(10, "at_risk_365d")
+        late = scores[scores.lifecycle.isin(["at_risk", "dormant"]) & scores.at_risk_365d.notna()]
+        worth = late.nlargest(10, "at_risk_365d")
         decided = _one_with_a_failed_guard(scores)
         with _server(home) as address:
             reply = _post(f"{address}/v1/score", {"customer_ids": [decided], "explain": "full", "lang": "en"})
@@ -163,7 +164,8 @@ def _decision(result: dict[str, Any], currency: str) -> str:
     """Tell one decision in plain words: who, how late, the candidates with doing nothing, the guard that failed."""
     churn, order = result["churn"], result["next_order"]
     lines = ["One decision, as the service gave it over HTTP (POST /v1/score, explain: full)", ""]
-    who = f"Customer {result['customer_id']} ({say(LIFECYCLES[result['lifecycle']], 'en')}, {result['order_count']} orders)"
+    stage = say(LIFECYCLES[result["lifecycle"]], "en").lower()
+    who = f"Customer {result['customer_id']} ({stage}, {result['order_count']} orders)"
     late = f" has been silent {churn['silence_ratio']:.1f} times their usual gap" if churn else ""
     lines.append(f"  {who}{late}.")
     if churn:
@@ -199,11 +201,12 @@ def _beside_baselines(report: list[dict[str, Any]], skipped: list[str]) -> str:
 
 
 def _next(home: Home) -> str:
+    database = os.path.relpath(home.mlruns / "mlflow.db")
     lines = [
         "Try next",
         "",
         "  .venv/bin/okaeri serve                       then open http://127.0.0.1:3000/docs",
-        f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{os.path.relpath(home.mlruns / 'mlflow.db')} --host 127.0.0.1",
+        f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{database} --host 127.0.0.1",
         "  .venv/bin/okaeri nightly --as-of 2017-12-04  the next night",
     ]
     return "\n".join(lines)

@@ -33,7 +33,8 @@ def backtest(shop: Shop, question: str, cutoffs: Sequence[int] | None = None) ->
     days = list(cutoffs) if cutoffs is not None else [day_number(day) for day in shop.mapping.predict.cutoffs]
     if not days:
         raise BadInput(f"{shop.name}: the mapping names no cutoffs; give --cutoffs 2017-10-09,2017-11-06")
-    past, until = Past(shop), last_day(shop)
+    until = last_day(shop)
+    past = Past(shop, until)
     judged = [QUESTIONS[question](past, day, until) for day in sorted(days)]
     told = [one.why_not for one in judged if one.why_not]
     if len(told) == len(judged):

@@ -18,8 +18,9 @@ from training.labels import known_customers, labels, last_day, own_horizon
 class Past:
     """A shop's past as it was known at each cut-off, read from Feast once per cut-off."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, until: int) -> None:
         self.shop = shop
+        self.horizon = horizon_days(shop, until)  # one H for what is learnt and what is judged
         self._features: dict[int, pd.DataFrame] = {}
 
     def rows(self, days: Sequence[int], observed_until: int) -> pd.DataFrame:
@@ -29,7 +30,7 @@ class Past:
         """
         self._recall([day for day in days if day not in self._features])
         features = pd.concat([self._features[day] for day in sorted(set(days))], ignore_index=True)
-        known = labels(self.shop, days, horizon_days(self.shop, observed_until), observed_until)
+        known = labels(self.shop, days, self.horizon, observed_until)
         return features.merge(known, on=["as_of_day", "customer_id"], how="inner", validate="one_to_one")
 
     def _recall(self, days: Sequence[int]) -> None:
@@ -73,7 +74,8 @@ def training_frame(
     """
     shop = shop if isinstance(shop, Shop) else open_shop(Home.open(), shop)
     days = [day if isinstance(day, int) else day_number(day) for day in cutoffs]
-    return Past(shop).rows(days, observed_until or observation_end(shop))
+    until = observed_until or observation_end(shop)
+    return Past(shop, until).rows(days, until)
 
 
 def horizon_days(shop: Shop, until: int) -> int:

@@ -13,7 +13,7 @@ from scipy import sparse
 from features.interactions import interactions
 from training import baselines, metrics
 from training.baselines import columns_of
-from training.dataset import Past, horizon_days
+from training.dataset import Past
 from training.fitting import (
     active_rows,
     fit_churn,
@@ -105,7 +105,7 @@ def evaluate(past: Past, until: int) -> Report:
 
     Questions the history is too short for are left out and said so.
     """
-    horizon = in_steps(horizon_days(past.shop, until))
+    horizon = in_steps(past.horizon)
     churn = judge_churn(past, until - horizon, until)
     others = (
         judge_next_purchase(past, until - horizon, until),
@@ -119,7 +119,7 @@ def evaluate(past: Past, until: int) -> Report:
 
 def judge_churn(past: Past, test: int, until: int) -> Judged:
     """Judge churn within the shop's horizon, for the customers active at ``test``."""
-    horizon = horizon_days(past.shop, until)
+    horizon = past.horizon
     expect_complete(past.shop, test, horizon, until)
     if why := too_small(past, test):
         return Judged(why_not=f"churn at {past.shop.calendar.date(test)}: {why}")
@@ -156,7 +156,7 @@ def _row(question: str, method: str, cutoff: str, name: str, metric: Callable[..
 
 def judge_next_purchase(past: Past, test: int, until: int) -> Judged:
     """Judge P(order within h) where h is over, and the median days with the censored at the horizon."""
-    horizon, cutoff = horizon_days(past.shop, until), str(past.shop.calendar.date(test))
+    horizon, cutoff = past.horizon, str(past.shop.calendar.date(test))
     expect_complete(past.shop, test, horizon, until)
     if why := too_small(past, test):
         return Judged(why_not=f"next purchase at {cutoff}: {why}")

@@ -9,7 +9,7 @@ from features.errors import Refused
 from features.interactions import interactions
 from features.shop import Shop
 from training.baselines import columns_of
-from training.dataset import Past, horizon_days, is_active
+from training.dataset import Past, is_active
 from training.labels import VALUE_DAYS, expect_complete, first_order_day
 from training.models.btyd import Btyd
 from training.models.bundle import Models, Scores
@@ -52,7 +52,7 @@ def fit_models(past: Past, until: int) -> Models:
         If the shop has no orders, or not even one whole horizon of history.
     """
     shop = past.shop
-    prior, horizon = fit_prior(past, until), horizon_days(shop, until)
+    prior, horizon = fit_prior(past, until), past.horizon
     bought = interactions(shop, shop.calendar.start(until))
     if bought.empty:
         raise Refused(f"{shop.name}: no order was kept; nothing can be learnt")
@@ -76,7 +76,7 @@ def fit_scores(past: Past, until: int) -> Scores:
 def too_small(past: Past, until: int) -> str:
     """Say what the shop lacks for the full models at ``until``; empty if nothing."""
     try:
-        origins = place(past.shop, until, horizon_days(past.shop, until))
+        origins = place(past.shop, until, past.horizon)
     except Refused as error:
         return str(error)
     later = past.rows(origins.calibrate, until)
@@ -98,7 +98,7 @@ def fit_prior(past: Past, until: int) -> Prior:
     Refused
         If not even one horizon lies between the first order and ``until``.
     """
-    horizon = horizon_days(past.shop, until)
+    horizon = past.horizon
     try:
         days = place(past.shop, until, horizon).all
     except Refused:
@@ -109,7 +109,7 @@ def fit_prior(past: Past, until: int) -> Prior:
 
 def fit_inputs(past: Past, until: int) -> Inputs:
     """Fit BG/NBD and Gamma-Gamma on all customers known at the calibration cut-off, the newest learnt from."""
-    horizon = horizon_days(past.shop, until)
+    horizon = past.horizon
     later = past.rows(place(past.shop, until, horizon).calibrate, until)
     return Inputs(tuple(catalog.model_inputs(past.shop.tables)), Btyd.fit(history(columns_of(later, HISTORY)), horizon))
 
@@ -127,7 +127,7 @@ def silent(frame: pd.DataFrame) -> Matrix:
 
 def fit_churn(past: Past, inputs: Inputs, until: int) -> Churn:
     """Fit churn on the active customers of the training cut-offs, calibrated on the later one."""
-    origins = place(past.shop, until, horizon_days(past.shop, until))
+    origins = place(past.shop, until, past.horizon)
     train, later = (active_rows(past.rows(days, until), past.shop) for days in (origins.train, origins.calibrate))
     return Churn.fit(_matrix(inputs, train), silent(train), inputs.names, _matrix(inputs, later), silent(later))
 
@@ -137,7 +137,7 @@ def fit_next_purchase(past: Past, inputs: Inputs, until: int) -> NextPurchase:
 
     The newest window sees one horizon, the older one the tail beyond it.
     """
-    origins = place(past.shop, until, horizon_days(past.shop, until))
+    origins = place(past.shop, until, past.horizon)
     value_origins = value_window(past.shop, until)
     later = sorted({*origins.calibrate, *(value_origins.calibrate if value_origins else ())})
     train = [day for day in origins.train if day not in later] or list(origins.train)
@@ -164,7 +164,8 @@ def fit_value(past: Past, inputs: Inputs, until: int) -> Value | None:
     if origins is None:
         return None
     train, later = (past.rows(days, until) for days in (origins.train, origins.calibrate))
-    came_back = (later.future_order_days > 0).to_numpy()
+    within = min(past.horizon, VALUE_DAYS)  # the value window may end before a long horizon does
+    came_back = ((later.days_to_next <= within) & ~later.is_censored.astype(bool)).to_numpy()
     revenue = train.revenue_90d.to_numpy(), later.revenue_90d.to_numpy()
     return Value.fit(_matrix(inputs, train), revenue[0], inputs.names, _matrix(inputs, later), revenue[1], came_back)
 

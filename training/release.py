@@ -202,7 +202,7 @@ def promote(home: Home, path: Path, who: str, when: str, why: str) -> str | None
     """
     probe(path)
     pointer, ledger = home.releases / "CURRENT.json", home.releases / "ledger.jsonl"
-    with lake.locked(home.releases / ".lock", "the releases"):
+    with lake.locked(home.releases / ".lock", "the release pointer"):
         found = lake.pointed(pointer)
         previous = found[0].name if found else None
         if found is None or previous != path.name:

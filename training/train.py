@@ -52,7 +52,7 @@ def train(home: Home, shop: Shop, until: int, who: str, when: str, say: Progress
         date = shop.calendar.date(until).isoformat()
         parameters = {"shop": shop.name, "trained_until": date, "data_snapshot": shop.version}
         with registry.run(home, f"train {shop.name} {date}", parameters) as run_id:
-            past = Past(shop)
+            past = Past(shop, until)
             say("judging on held-back customers")
             report = evaluate(past, until)
             say("fitting the release")

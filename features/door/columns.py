@@ -125,7 +125,8 @@ def _value(column: Column, text: str, source: str, kind: str, how: TableMapping,
         case "id":
             if kind in ("FLOAT", "DOUBLE"):  # only where nothing is lost
                 return (
-                    f"CASE WHEN {source} = floor({source}) AND abs({source}) < 9e15 THEN CAST(CAST({source} AS BIGINT) AS VARCHAR) END",
+                    f"CASE WHEN {source} = floor({source}) AND abs({source}) < 9e15"
+                    f" THEN CAST(CAST({source} AS BIGINT) AS VARCHAR) END",
                     "BAD_ID",
                 )
             return (

@@ -7,10 +7,10 @@ import sys
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1" if _name.startswith("OPENBLAS") else "2")
 
-import typer
+import typer  # noqa: E402  after the environment above
 
-from serving.cli import data, models, night
-from serving.cli.demo import demo
+from serving.cli import data, models, night  # noqa: E402
+from serving.cli.demo import demo  # noqa: E402
 
 app = typer.Typer(
     name="okaeri",

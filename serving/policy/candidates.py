@@ -87,8 +87,10 @@ def candidates(
             values.append((chance, chance * (margin - discount) - p_without * margin - message))
         p_with[:, column] = np.where(open_to, values[0][0], np.nan)
         cost[:, column] = np.where(open_to, values[0][0] * discount + message, np.nan)
-        for target, value in ((net, values[0][1]), (low, values[1][1]), (high, values[2][1])):
-            target[:, column] = np.where(open_to, value, np.nan)
+        (_, value), *ends = values
+        worst, best = np.sort([end for _, end in ends], axis=0)  # a discount beyond the margin loses by every order
+        for target, amount in ((net, value), (low, worst), (high, best)):
+            target[:, column] = np.where(open_to, amount, np.nan)
     return Candidates(options, p_without, p_with, margin, cost, net, low, high)
 
 

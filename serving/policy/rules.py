@@ -1,7 +1,7 @@
 """The shop's rules for talking to customers: strict YAML with a version of its own."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -91,7 +91,15 @@ class Policy(Block):
     scenarios: tuple[Scenario, ...]
 
     @model_validator(mode="after")
-    def _known_names(self) -> "Policy":
+    def _holds_together(self) -> "Policy":
+        if not self.bands.watch < self.bands.high < self.bands.critical:
+            raise ValueError("churn_bands: watch, high and critical must rise")
+        for name, offer in self.offers.items():
+            if not offer.lift_low <= offer.lift <= offer.lift_high:
+                raise ValueError(f"offers.{name}: lift must lie between lift_low and lift_high")
+        ids = [scenario.id for scenario in self.scenarios]
+        if twice := {name for name in ids if ids.count(name) > 1}:
+            raise ValueError(f"scenarios: {min(twice)} stands more than once")
         for scenario in self.scenarios:
             for kind, named, known in (
                 ("offer", scenario.offers, self.offers),
@@ -105,6 +113,16 @@ class Policy(Block):
     @property
     def hash(self) -> str:
         return lake.digest(self.model_dump(mode="json", by_alias=True))[:16]
+
+
+BLOCKS: dict[str, type[Block]] = {
+    "control": Control,
+    "lifecycle": LifecycleEdges,
+    "churn_bands": Bands,
+    "channels": Channel,
+    "offers": Offer,
+    "scenarios": Scenario,
+}
 
 
 def load_policy(path: Path | None = None) -> Policy:
@@ -123,7 +141,16 @@ def load_policy(path: Path | None = None) -> Policy:
     except yaml.YAMLError as error:
         raise BadInput(f"{named}: not YAML: {error}") from None
     except ValidationError as error:
-        lines = (
-            f"{named}: {'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
-        )
-        raise BadInput("\n".join(lines)) from None
+        raise BadInput("\n".join(f"{named}: {_explain(e)}" for e in error.errors(include_url=False))) from None
+
+
+def _explain(error: Any) -> str:
+    """Turn one pydantic error into a line that names the key and what would be right."""
+    path = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        *above, key = map(str, error["loc"])
+        block = BLOCKS[above[0]] if above else Policy
+        known = [field.alias or name for name, field in block.model_fields.items()]
+        return f"{path}: unknown key{nearest(key, known)}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{path}: {message}" if path else message

@@ -136,20 +136,23 @@ def shop(tmp_path_factory):
     return toy.shop
 
 
-def test_several_instants_in_one_call_equal_single_calls(shop):
-    days = (92, 7, 60)
-    together = feature_frame(shop, [instant(day) for day in days])
-    apart = [feature_frame(shop, instant(day)) for day in sorted(days)]
-    assert [len(frame) for frame in apart] == [2, 3, 3]
+@pytest.fixture(scope="module")
+def together(shop):
+    """Three instants in one call, two of them of one day."""
+    return feature_frame(shop, [instant(60) + timedelta(hours=15), instant(60), instant(7)])
+
+
+def test_several_instants_in_one_call_equal_single_calls(shop, together):
+    apart = [feature_frame(shop, instant(day)) for day in (7, 60)]
+    assert [len(frame) for frame in apart] == [2, 3]
     pd.testing.assert_frame_equal(together, pd.concat(apart, ignore_index=True), check_exact=True)
 
 
-def test_the_frame_has_its_promised_shape(shop):
-    frame = feature_frame(shop, [instant(60) + timedelta(hours=15), instant(60), instant(7)])
-    assert frame.columns.tolist() == ["customer_id", "as_of", *CATALOG]
-    assert frame.dtypes["as_of"] == pd.DatetimeTZDtype("us", "UTC")
-    assert set(frame.dtypes[list(CATALOG)]) == {np.dtype("float64")}
-    assert list(zip(frame.as_of, frame.customer_id, strict=True)) == [
+def test_the_frame_has_its_promised_shape(together):
+    assert together.columns.tolist() == ["customer_id", "as_of", *CATALOG]
+    assert together.dtypes["as_of"] == pd.DatetimeTZDtype("us", "UTC")
+    assert set(together.dtypes[list(CATALOG)]) == {np.dtype("float64")}
+    assert list(zip(together.as_of, together.customer_id, strict=True)) == [
         *((pd.Timestamp(instant(7)), c) for c in "ab"),
         *((pd.Timestamp(instant(60)), c) for c in "abc"),
     ]
@@ -205,13 +208,13 @@ def test_a_family_whose_table_the_shop_lacks_is_absent_and_named(new_toy, shop):
     assert catalog.absent(shop.tables) == {}
 
 
-def test_attributes_of_customers_reach_no_feature(new_toy):
+def test_attributes_of_customers_reach_no_feature(look, new_toy):
     toy = new_toy()
     toy.load(ONE_OF_EACH | {"order_lines": [one_order("a"), one_order("b", 5)]})
-    before, tables = feature_frame(toy.shop, instant(60)), toy.shop.tables
+    before, tables = look(toy.shop), toy.shop.tables
     toy.load({"customers": [{"customer_id": c, "attributes": "age 30-39; vip"} for c in "abq"]})
     assert toy.shop.tables - tables == {"customers"}
-    pd.testing.assert_frame_equal(feature_frame(toy.shop, instant(60)), before, check_exact=True)
+    pd.testing.assert_frame_equal(look(toy.shop), before, check_exact=True)
     assert not any(feature.needs == "customers" for feature in CATALOG.values())
 
 

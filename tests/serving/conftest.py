@@ -4,7 +4,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,15 @@ from features.home import Home
 from features.shop import Shop
 from serving.answers import Answers, Rows, answers
 from serving.nightly import nightly
-from serving.online import Online
 from serving.policy.rules import Policy
 from serving.publication import Publication, current
 from serving.schemas import ScoreRequest
-from training import evaluation
 from training.release import Release, champion, open_release
-from training.train import train
 
 from . import shop as told
+
+if TYPE_CHECKING:  # it takes seconds to import, and not every test needs it
+    from serving.online import Online
 
 # What MLflow says of its own database code and types, and that it would like an example of the input.
 NOT_OURS = ("The ``noload`` loader strategy", ".*Any type hint is inferred as AnyType", ".*An input example was not")
@@ -48,6 +48,9 @@ def home(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         for words in NOT_OURS:
             warnings.filterwarnings("ignore", words)
+        from training import evaluation
+        from training.train import train
+
         patch.setattr(evaluation, "RESAMPLES", 2)
         trained = train(home, told.opened(home), told.D, "tester", told.MACHINE_NOW.isoformat())
     assert trained["method"] == "full", "the shop must be large enough for the full models"
@@ -97,8 +100,10 @@ def scores(published: Publication) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def online(home: Home) -> Iterator[Online]:
+def online(home: Home) -> "Iterator[Online]":
     """What the service answers with, opened as the service opens it."""
+    from serving.online import Online
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OKAERI_HOME", str(home.root))
         opened = Online.open(lambda: told.MACHINE_NOW)
@@ -106,7 +111,7 @@ def online(home: Home) -> Iterator[Online]:
 
 
 @pytest.fixture(scope="session")
-def score(online: Online) -> Score:
+def score(online: "Online") -> Score:
     """Ask about customers, as a caller would, and get the whole reply."""
 
     def ask(*customer_ids: str, **more: Any) -> dict[str, Any]:

@@ -307,7 +307,9 @@ def test_a_stranger_is_shown_what_everybody_buys_and_nothing_else(score: Score) 
     assert [item["rank"] for item in stranger["recommendations"]] == list(range(1, 11))
 
 
-@pytest.mark.parametrize("name", ["\x1f__okaeri__", "", " weekly", "WEEKLY", "weekly\n", "../weekly", "' OR 1=1 --", "x" * 999])
+@pytest.mark.parametrize(
+    "name", ["\x1f__okaeri__", "", " weekly", "WEEKLY", "weekly\n", "../weekly", "' OR 1=1 --", "x" * 999]
+)
 def test_no_spelling_of_a_name_is_answered_with_anothers_scores(score: Score, name: str) -> None:
     result = score(name)["results"][0]
     assert (result["status"], result["customer_id"], result["order_count"]) == ("unknown_customer", name, None)
@@ -324,7 +326,9 @@ def test_who_gave_everything_back_is_a_prospect(score: Score) -> None:
     assert result["clv"] is None and result["churn"] is None and result["served_from"] == "prior"
 
 
-@pytest.mark.parametrize(("name", "stage"), [("once", "F1"), ("twice", "F2"), ("thrice", "F3plus"), ("weekly", "F3plus")])
+@pytest.mark.parametrize(
+    ("name", "stage"), [("once", "F1"), ("twice", "F2"), ("thrice", "F3plus"), ("weekly", "F3plus")]
+)
 def test_a_second_order_is_told_of_who_ordered_once(score: Score, name: str, stage: str) -> None:
     result = score(name)["results"][0]
     assert result["f_stage"] == stage

@@ -128,7 +128,7 @@ MLFLOW_WARNS = [
     for message in (
         "The ``noload`` loader strategy is deprecated",  # MLflow 3.17 on SQLAlchemy 2.1
         ".*An input example was not provided when logging the model",  # the signature is given instead
-        ".*Any type hint is inferred as AnyType",  # `context` and `params` of its own interface
+        ".*Any type hint is inferred as AnyType",  # of its own classes, on import
     )
 ]
 

@@ -68,7 +68,7 @@ def test_outcomes_end_where_observation_ends(shop, frame):
 
 
 def test_the_past_is_asked_once_for_each_cut_off(shop, frame, monkeypatch):
-    past = Past(shop)
+    past = Past(shop, ZERO + DAYS)
     once = past.rows([ZERO + 90], ZERO + DAYS)
     monkeypatch.setattr(Store, "open", lambda *_: pytest.fail("asked Feast again"))
     pd.testing.assert_frame_equal(past.rows([ZERO + 90], ZERO + DAYS), once)

@@ -259,7 +259,7 @@ def test_of_two_promoters_at_once_each_wins_whole_or_is_refused(home, pair, trus
     for promoter in promoters:
         promoter.join()
     assert "promoted" in told
-    assert all(end == "promoted" or "the releases is locked by" in end for end in told), told
+    assert all(end == "promoted" or "the release pointer is locked by" in end for end in told), told
     lines = ledger(home)
     assert [line["previous"] for line in lines] == [None, *(line["release"] for line in lines[:-1])]
     assert all(line["release"] != line["previous"] for line in lines)

@@ -12,6 +12,7 @@ from training.splits import (
     FEWEST_TRAINING_CUTOFFS,
     LEAST_HISTORY_DAYS,
     STEP_DAYS,
+    YOUNG_STEP_DAYS,
     origins_before,
     origins_for_test,
 )
@@ -46,14 +47,16 @@ def test_all_that_is_learnt_is_over_before_the_test_begins(horizon, lookback, fi
 def test_training_cut_offs_step_back_as_far_as_the_look_back_allows(horizon, lookback, first, spare):
     until = first + LEAST_HISTORY_DAYS + 2 * horizon + spare
     train = origins_before(until, horizon, first, lookback).train
-    assert {b - a for a, b in pairwise(train)} <= {STEP_DAYS}
-    assert train[0] >= first + LEAST_HISTORY_DAYS
-    if len(train) > FEWEST_TRAINING_CUTOFFS:
-        earliest = first + max(lookback, LEAST_HISTORY_DAYS)
-        assert earliest <= train[0] < earliest + STEP_DAYS
-    elif train[0] < first + lookback:  # a young shop: as many as it can have, at most three
-        could = (train[-1] - first - LEAST_HISTORY_DAYS) // STEP_DAYS + 1
-        assert len(train) == min(FEWEST_TRAINING_CUTOFFS, could)
+    latest = until - 2 * horizon
+    seasoned = max(0, (latest - first - lookback) // STEP_DAYS + 1)
+    if seasoned >= FEWEST_TRAINING_CUTOFFS:
+        assert {b - a for a, b in pairwise(train)} == {STEP_DAYS}
+        assert first + lookback <= train[0] < first + lookback + STEP_DAYS
+    else:  # a young shop: a few with less history, but never with next to none
+        possible = (latest - first - LEAST_HISTORY_DAYS) // YOUNG_STEP_DAYS + 1
+        assert {b - a for a, b in pairwise(train)} <= {YOUNG_STEP_DAYS}
+        assert len(train) == min(FEWEST_TRAINING_CUTOFFS, possible)
+        assert train[0] >= first + LEAST_HISTORY_DAYS
 
 
 @given(horizons, lookbacks, first_days, st.integers(1, 2000))

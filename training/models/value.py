@@ -73,7 +73,7 @@ class Value:
         """Choose the share of the correction that later customers bear out, the smaller where it makes no odds.
 
         A larger share must rank them no worse and lower the mean Tweedie deviance by more than its standard
-        error (the one-standard-error rule): on a young shop the trees alone ranked value worse than BG/NBD (2026-11-21).
+        error (the one-standard-error rule): on a young shop the trees alone ranked worse than BG/NBD (2026-11-21).
         """
         chosen, uncorrected = 0.0, self._corrected(x, names, 0.0)
         best, rank = _deviance(revenue, _rescaled(uncorrected, revenue)), spearman(revenue, uncorrected)
