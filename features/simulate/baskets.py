@@ -7,7 +7,6 @@ import numpy as np
 from features.simulate.catalogue import (
     CODED,
     FULL,
-    LIMITED,
     N_VARIANTS,
     OFFERS,
     SALE_DISCOUNT,
@@ -21,7 +20,6 @@ from features.simulate.orders import FIRST, History
 from features.simulate.people import NEVER, Bools, Ints, People
 from features.simulate.span import DAY, Span
 
-CANCELLED = 0.015
 FIRST_IS_TRIAL = 0.5
 BUYS_FAVOURITE = 0.65
 COUPON_HUNTING = 0.35  # chance of the public coupon for the most price-sensitive
@@ -88,7 +86,7 @@ def sell(rng: np.random.Generator, people: People, history: History, span: Span)
     order = np.lexsort((at, who))
     starts = np.searchsorted(who[order], np.arange(len(people)))
     why = np.concatenate([o.why, extra])[order]
-    cancelled = (rng.random(len(who)) < CANCELLED) & (why >= 0)
+    cancelled = np.concatenate([o.is_cancelled, extra > 0])
     sales = Sales(
         who=who[order],
         at=at[order],
@@ -96,7 +94,7 @@ def sell(rng: np.random.Generator, people: People, history: History, span: Span)
         why=why,
         delivered=np.concatenate([o.delivered, parcel_day + 2])[order],
         contact=np.concatenate([o.contact, extra])[order],
-        is_cancelled=cancelled,
+        is_cancelled=cancelled[order],
         coupon=np.full(len(who), NO_COUPON),
     )
     assert (sales.nth[sales.why == FIRST] == 1).all() and (s.start[sales.who[sales.is_subscription]] < NEVER).all()
@@ -135,10 +133,8 @@ def fill(rng: np.random.Generator, people: People, sales: Sales, products: Produ
     luck = rng.random(len(order))
     quantity = np.where(sales.is_subscription[order], 1, 1 + (luck < 0.15) + (luck < 0.03))
     gross = products.price[product] * quantity
-    lines = Lines(order, nth, product, quantity, gross, *(np.zeros(len(order), np.int64) for _ in range(4)), order < 0)
-    lines.discount = _discounts(sales, lines, span)
-    _take_back(rng, sales, lines, span)
-    return lines
+    discount = _discounts(sales, order, nth, gross, span)
+    return Lines(order, nth, product, quantity, gross, discount, *_take_back(rng, sales, order, quantity, span))
 
 
 def _choose(rng: np.random.Generator, people: People, sales: Sales, products: Products, order: Ints, nth: Ints) -> Ints:
@@ -157,25 +153,26 @@ def _choose(rng: np.random.Generator, people: People, sales: Sales, products: Pr
     return result
 
 
-def _discounts(sales: Sales, lines: Lines, span: Span) -> Ints:
-    """Give each line's discount in yen: the sale's, the subscriber's, the public coupon's 10 % or 500 yen on line one."""
-    subscribed, coupon = sales.is_subscription[lines.order], sales.coupon[lines.order]
-    share = np.where(is_sale(span)[sales.day][lines.order] & ~subscribed, SALE_DISCOUNT, 0.0)
+def _discounts(sales: Sales, order: Ints, nth: Ints, gross: Ints, span: Span) -> Ints:
+    """Give each line's discount in yen: the sale's, the subscriber's or the coupon's 10 %, or 500 on line one."""
+    subscribed, coupon = sales.is_subscription[order], sales.coupon[order]
+    share = np.where(is_sale(span)[sales.day][order] & ~subscribed, SALE_DISCOUNT, 0.0)
     share = np.where(subscribed, SUBSCRIPTION_DISCOUNT, np.where(coupon == PUBLIC, 0.10, share))
-    off = np.where((coupon == list(OFFERS).index("cpn_500")) & (lines.nth == 1), 500, 0)
-    discount: Ints = np.minimum(np.floor(lines.gross * share).astype(np.int64) + off, lines.gross)
+    off = np.where((coupon == list(OFFERS).index("cpn_500")) & (nth == 1), 500, 0)
+    discount: Ints = np.minimum(np.floor(gross * share).astype(np.int64) + off, gross)
     return discount
 
 
-def _take_back(rng: np.random.Generator, sales: Sales, lines: Lines, span: Span) -> None:
+def _take_back(
+    rng: np.random.Generator, sales: Sales, order: Ints, quantity: Ints, span: Span
+) -> tuple[Ints, Ints, Ints, Bools]:
     """Take some lines back, whole or in part, 3 to 14 days after delivery and registered a day or two later."""
-    n = len(lines.order)
-    at = (sales.delivered[lines.order] + rng.integers(3, 15, n)) * DAY + rng.integers(10 * 3600, 17 * 3600, n)
+    n = len(order)
+    at = (sales.delivered[order] + rng.integers(3, 15, n)) * DAY + rng.integers(10 * 3600, 17 * 3600, n)
     registered = at + rng.integers(1, 3, n) * DAY
-    back = (rng.random(n) < RETURNED) & ~sales.is_cancelled[lines.order] & (registered < span.end)
-    lines.returned = np.where(back, rng.integers(1, lines.quantity + 1), 0)
-    lines.returned_at, lines.registered_at = at, registered
-    lines.return_names_order = rng.random(n) < NAMES_ITS_ORDER
+    back = (rng.random(n) < RETURNED) & ~sales.is_cancelled[order] & (registered < span.end)
+    returned = np.where(back, rng.integers(1, quantity + 1), 0)
+    return returned, at, registered, rng.random(n) < NAMES_ITS_ORDER
 
 
 def postage(sales: Sales, lines: Lines) -> Ints:

@@ -14,6 +14,7 @@ WINDOW_DAYS = 14  # how long a message works
 CAMPAIGN_EVERY_DAYS, FIRST_CAMPAIGN_DAY = 28, 84
 SILENT_DAYS = (60, 240)  # whom win-back addresses
 AFTER_DROPOUT = 0.25  # of an offer's effect is left
+CANCELLED = 0.015
 LATE, LATE_IN_SALE = 0.06, 0.15
 LATE_FACTOR, LEAST_SERVICE = 0.75, 0.4
 SUBSCRIBES, INTERVALS = 0.05, (30, 60, 90)
@@ -39,6 +40,7 @@ class Orders:
     why: Ints
     delivered: Ints  # day; promised is day + 3
     contact: Ints
+    is_cancelled: Bools  # placed and cancelled before anything was sent
 
 
 @dataclass
@@ -99,7 +101,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         n, none = len(self.people), np.zeros(0, np.int64)
-        self.orders = [(none,) * 5]
+        self.orders: list[tuple[NDArray[Any], ...]] = [(none,) * 5 + (none == 0,)]
         self.contacts: list[tuple[NDArray[Any], ...]] = [
             (none,) * 4 + (np.zeros(0), np.zeros((0, len(OFFERS))), none == 0)
         ]
@@ -139,23 +141,25 @@ class _Run:
         who = np.flatnonzero(why >= 0)
         if not len(who):
             return
-        late = self.rng.random(len(who)) < (LATE_IN_SALE if self.sale[day] else LATE)
+        cancelled = self.rng.random(len(who)) < CANCELLED
+        late = ~cancelled & (self.rng.random(len(who)) < (LATE_IN_SALE if self.sale[day] else LATE))
         delivered = day + np.where(late, self.rng.integers(5, 12, len(who)), self.rng.integers(2, 4, len(who)))
         for arrival in np.unique(delivered[late]):
             self.arrivals.setdefault(int(arrival), []).append(who[late & (delivered == arrival)])
         contact = np.where(self.open_until[who] >= day, self.open_contact[who], -1)
-        self.orders.append((who, np.full(len(who), day), why[who], delivered, contact))
+        self.orders.append((who, np.full(len(who), day), why[who], delivered, contact, cancelled))
         self.last[who], self.open_until[who] = day, -1
-        self._subscribe(who, day)
+        self._subscribe(who[~cancelled], day)
 
     def _subscribe(self, who: Ints, day: int) -> None:
         """Let some who order begin a subscription: its end is drawn with it, and dropping out ends it too."""
-        s, free = self.subscribers, self.subscribers.start[who] == NEVER
-        begins = who[free & ~self.people.is_one_off_only[who] & (self.rng.random(len(who)) < SUBSCRIBES)]
+        s, p = self.subscribers, self.people
+        may = (s.start[who] == NEVER) & ~p.is_one_off_only[who] & (p.dropout[who] > day)
+        begins = who[may & (self.rng.random(len(who)) < SUBSCRIBES)]
         s.start[begins] = day
         s.interval[begins] = self.rng.choice(INTERVALS, len(begins), p=[0.5, 0.35, 0.15])
         parcels = 1 + self.rng.geometric(0.15, len(begins))
-        s.until[begins] = np.minimum(day + s.interval[begins] * parcels - 5, self.people.dropout[begins])
+        s.until[begins] = np.minimum(day + s.interval[begins] * parcels - 5, p.dropout[begins])
 
     def campaign(self, day: int) -> None:
         """Draw an arm for every silent customer who may be written to, and what the message will change."""

@@ -15,7 +15,7 @@ Bools = NDArray[np.bool_]
 # Chosen 2026-11-22 so that a default shop looks like the one of policy-sample.yaml: some 45 % of buyers have one order,
 # 70 % are mail opt-ins and 26 % LINE friends.
 PROSPECTS = 0.04  # signed up, never ordered
-ONE_OFF_ONLY = 0.33  # of the buyers: never order again of their own accord
+ONE_OFF_ONLY = 0.26  # of the buyers: never order again of their own accord
 RATE_SHAPE, RATE_MEAN = 2.0, 1 / 60  # orders a day
 LIFE_SHAPE, LIFE_MEAN_DAYS = 3.0, 420
 ANNOYED = 0.08  # customers whom any campaign keeps from ordering
@@ -94,7 +94,7 @@ def _effects(rng: np.random.Generator, sensitivity: Floats) -> Floats:
     n = len(sensitivity)
     lean = np.where(MONEY, 0.2 + 2 * sensitivity[:, None], 1.8 - 2 * sensitivity[:, None])
     strength = np.array(list(OFFERS.values())) * lean * rng.gamma(4, 1 / 4, (n, 1))
-    effect = np.clip(strength[:, :, None] * np.array(list(CHANNELS.values())), 0, 0.6)
+    effect: Floats = np.clip(strength[:, :, None] * np.array(list(CHANNELS.values())), 0, 0.6)
     effect[rng.random(n) < ANNOYED] = ANNOYED_EFFECT
     return effect
 

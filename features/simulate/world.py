@@ -1,5 +1,6 @@
 """One chunk of the simulated shop: its customers, all that happened to them, and the ids they go by."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,9 @@ from features.simulate.catalogue import Products, products
 from features.simulate.orders import History, live
 from features.simulate.people import Bools, Ints, People, draw_people
 from features.simulate.span import DAY, Span, chances
+
+Columns = dict[str, pa.Array]
+Tables = dict[str, Columns]
 
 N_STAGES = 4  # of draw_world; the tables' own chances come after them
 
@@ -32,6 +36,22 @@ class World:
     @cached_property
     def customer_ids(self) -> pa.Array:
         return pa.array([f"C{n:07d}" for n in self.people.number])
+
+    @cached_property
+    def member_numbers(self) -> list[str]:
+        return [f"HN-{n:08d}" for n in self.people.number]
+
+    @cached_property
+    def mail_hashes(self) -> list[str]:
+        return [hashlib.sha256(b"%d@hananone.example" % n).hexdigest() for n in self.people.number]
+
+    @cached_property
+    def line_ids(self) -> list[str]:
+        return ["U" + hashlib.sha256(b"line %d" % n).hexdigest()[:32] for n in self.people.number]
+
+    @cached_property
+    def devices(self) -> list[str]:
+        return [hashlib.sha256(b"device %d" % n).hexdigest()[:20] for n in self.people.number]
 
     @cached_property
     def order_ids(self) -> pa.Array:

@@ -32,14 +32,16 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; default 3000.")] = None,
 ) -> None:
     """Answer over HTTP: this process becomes `bentoml serve`."""
+    from pydantic import ValidationError
+
     from features.errors import BadInput
     from features.home import Home
     from serving.service import serve_command
 
     try:
         command = serve_command(host, port)
-    except ValueError as error:
-        raise BadInput(str(error)) from None
+    except ValidationError as error:
+        raise BadInput("; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())) from None
     os.environ.setdefault("BENTOML_HOME", str(Home.open().root / "bentoml"))
     sys.stdout.flush()
     os.execv(command[0], command)
@@ -48,6 +50,7 @@ def serve(
 def status(json: Json = False) -> None:
     """Say what this home holds: the shop, its rows, the champion and the last night."""
     from features import lake
+    from features.door.tables import TABLES
     from features.home import Home
     from features.shop import open_shop
     from serving.publication import current
@@ -60,7 +63,7 @@ def status(json: Json = False) -> None:
             "shop": shop.name,
             "lake": shop.version,
             "loads": len(shop.loads),
-            "tables": ", ".join(sorted(shop.tables)),
+            "tables": ", ".join(sorted(shop.tables & set(TABLES))),
             "champion": release[0].name if release else None,
             "last_night": night.manifest["score_date"] if night else None,
             "counts": dict(night.manifest["counts"]) if night else {},

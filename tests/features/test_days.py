@@ -221,6 +221,20 @@ def test_the_recommender_sees_each_product_a_customer_keeps(new_toy, history, da
     assert seen[["customer_id", "product_id"]].apply(tuple, axis=1).tolist() == sorted(weights)
 
 
+def test_a_product_given_back_whole_is_not_seen_and_pieces_are_net(new_toy):
+    toy = new_toy(["order_lines"])
+    lines = [
+        line("o", 0, 1, 10), line("o", 2, -1, -10),
+        line("x", 5, 7, 70), line("x", 8, -3, -30), line("named no order", 9, -1, -10),
+        line("y", 6, 1, 5, product_id="p2"), line("y", 7, -1, -5, product_id="p2"),
+    ]  # fmt: skip
+    toy.load({"order_lines": lines})
+    [row] = interactions(toy.shop, instant(65)).drop(columns="decayed").to_dict("records")
+    there = {"customer_id": "a", "product_id": "p1", "n_order_days": 1}
+    assert row == there | {"quantity": 3, "first_day": number(5), "last_day": number(5)}
+    assert interactions(toy.shop, instant(65)).decayed.tolist() == [0.5]
+
+
 def by_reading_the_lines(lines, day):
     """Follow each product of each order in plain Python: net pieces and the days of the orders that keep it."""
     bought, pieces = {}, {}

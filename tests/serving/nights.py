@@ -85,7 +85,6 @@ def _night(job: Told) -> Told:
     from features.errors import Refused
     from features.home import Home
     from serving.nightly import nightly
-
     from tests.serving import shop as told
 
     home = Home.open(Path(job["home"]))

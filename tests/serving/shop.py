@@ -37,7 +37,9 @@ predict: {horizon_days: 28, lookback_days: 56, min_order_days: 2}
 tables:
   order_lines:
     source: orders*.csv
-    columns: {order_id: o, customer_id: c, ordered_at: t, product_id: p, quantity: q, revenue: r, discount: d, returns_order_id: b}
+    columns:
+      {order_id: o, customer_id: c, ordered_at: t, product_id: p, quantity: q, revenue: r, discount: d,
+       returns_order_id: b}
   customers:
     source: customers*.csv
     columns: {customer_id: c, region: region}

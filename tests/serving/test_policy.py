@@ -45,10 +45,10 @@ def written(folder: Path, content: Any) -> Path:
         ("{watch: 0.25", "{wach: 0.25", "churn_bands.wach: unknown key; did you mean watch?"),
         ("salt: okaeri-1", "salz: x", "control.salz: unknown key; did you mean salt?"),
         ("email: {cost: 0.01}", "email: {costs: 0.01}", "channels.email.costs: unknown key; did you mean cost?"),
-        ("type: content, percent", "type: content, percnt", "offers.care_tips.percnt: unknown key; did you mean percent?"),
+        ("type: content, percent", "type: content, prcent", "care_tips.prcent: unknown key; did you mean percent?"),
         ("priority: 5", "priorty: 5", "scenarios.0.priorty: unknown key; did you mean priority?"),
-        ("[care_tips, coupon_10]", "[care_tips, coupon_1]", "scenarios.win_back: unknown offer coupon_1; did you mean coupon_10?"),
-        ("offers: [reminder], channels: [email]", "offers: [reminder], channels: [emial]", "scenarios.replenishment: unknown channel emial; did you mean email?"),
+        ("[care_tips, coupon_10]", "[care_tips, coupon_1]", "unknown offer coupon_1; did you mean coupon_10?"),
+        ("channels: [email]", "channels: [emial]", "scenarios.win_back: unknown channel emial; did you mean email?"),
         ("margin_share: 0.30", "margin_share: 30", "margin_share: Input should be less than or equal to 1"),
         ("window_days: 30", "window_days: 31", "window_days: Input should be 7, 14, 30, 60 or 90"),
         ("unknown_guard: allow", "unknown_guard: maybe", "unknown_guard: Input should be 'block' or 'allow'"),
@@ -110,7 +110,7 @@ AGREED = {"consent_marketing_email": 1.0, "consent_personalise": 1.0}
             {**AGREED, "consent_marketing_email": 0.0, "consent_marketing_line": 1.0}, 10, False,
             ["CONSENT_CHANNEL"], [], id="agreed to a channel the policy lacks",
         ),
-        pytest.param(AGREED | {"consent_personalise": 0.0}, 10, False, ["CONSENT_PERSONALISE"], [], id="not personally"),
+        pytest.param(AGREED | {"consent_personalise": 0.0}, 10, False, ["CONSENT_PERSONALISE"], [], id="no profile"),
         pytest.param(AGREED | {"consent_personalise": nan}, 10, False, [], [], id="never asked about personalising"),
         pytest.param({}, 10, False, [], ["CONSENT_CHANNEL", "CONSENT_PERSONALISE"], id="no consents table"),
         pytest.param(AGREED, 3, False, ["RECENT_ORDER"], [], id="ordered three days ago"),
@@ -118,7 +118,8 @@ AGREED = {"consent_marketing_email": 1.0, "consent_personalise": 1.0}
         pytest.param(AGREED, np.inf, False, [], [], id="never ordered"),
         pytest.param(AGREED, 10, True, ["CONTROL_GROUP"], [], id="control group"),
         pytest.param(
-            {"consent_marketing_email": 0.0, "consent_personalise": 0.0}, 0, True, list(GUARDS), [], id="everything at once"
+            {"consent_marketing_email": 0.0, "consent_personalise": 0.0}, 0, True,
+            list(GUARDS), [], id="everything at once",
         ),
     ],
 )  # fmt: skip

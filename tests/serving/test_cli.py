@@ -1,0 +1,275 @@
+"""The command line: what it prints where, and how it ends when something is wrong."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from features import lake
+from features.home import Home
+from serving.cli import main
+from serving.publication import current
+from training.release import champion
+
+from . import shop as told
+
+OKAERI = Path(sys.executable).with_name("okaeri")
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, object]:
+        """The one line that `--json` prints."""
+        assert self.out.count("\n") == 1 and self.out.endswith("\n"), self.out
+        found: dict[str, object] = json.loads(self.out)
+        return found
+
+
+Okaeri = Callable[..., Ended]
+
+
+@pytest.fixture
+def okaeri(monkeypatch: pytest.MonkeyPatch) -> Okaeri:
+    """Run a command in a home, as the installed script does, and see how it ends."""
+
+    def run(home: Home | Path, *words: object) -> Ended:
+        root = home.root if isinstance(home, Home) else home
+        monkeypatch.setenv("OKAERI_HOME", str(root))
+        monkeypatch.setattr(sys, "argv", ["okaeri", *map(str, words)])
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    return run
+
+
+def refused(ended: Ended, code: int, *words: str) -> None:
+    """Check that a command ended with a message on stderr alone."""
+    assert ended.code == code, ended
+    assert ended.out == "" and "Traceback" not in ended.err
+    for word in words:
+        assert word in ended.err, ended.err
+
+
+# ---- light
+
+
+def test_help_takes_less_than_half_a_second_of_cpu() -> None:
+    """User and system time of the process, the least of three: the machine may be busy, the contract is not."""
+    took = []
+    for _ in range(3):
+        process = subprocess.Popen([OKAERI, "--help"], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        with process.stdout:
+            said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0 and "slipping away" in said
+        took.append(usage.ru_utime + usage.ru_stime)
+    assert min(took) < 0.5
+
+
+def test_help_names_every_command(okaeri: Okaeri, tmp_path: Path) -> None:
+    ended = okaeri(tmp_path, "--help")
+    commands = ("demo", "ingest", "features", "train", "backtest", "release", "nightly", "serve", "status")
+    assert ended.code == 0 and all(command in ended.out for command in commands)
+    assert list(tmp_path.iterdir()) == []  # nothing was made
+
+
+# ---- right
+
+
+def test_status_says_where_things_stand(okaeri: Okaeri, home: Home) -> None:
+    found = okaeri(home, "status", "--json").json
+    assert (found["shop"], found["last_night"], found["loads"]) == ("cha", "2024-12-30", 1)
+    assert found["champion"] == champion(home).name
+    people = okaeri(home, "status")
+    assert people.code == 0 and "last_night       2024-12-30" in people.out and people.err == ""
+
+
+def test_a_published_night_is_said_in_one_line(okaeri: Okaeri, copied: Home) -> None:
+    found = okaeri(copied, "nightly", "--json")
+    assert (found.code, found.err) == (0, "")
+    assert set(found.json) == {"score_date", "revision", "path", "manifest_sha256", "state", "counts"}
+    assert (found.json["state"], found.json["score_date"]) == ("already_published", "2024-12-30")
+
+
+def test_progress_goes_to_stderr(okaeri: Okaeri, copied: Home) -> None:
+    ended = okaeri(copied, "nightly")
+    assert ended.code == 0 and "taking in what is new" in ended.err and "taking in" not in ended.out
+
+
+def test_releases_are_listed_shown_and_verified(okaeri: Okaeri, home: Home) -> None:
+    name = champion(home).name
+    listed = okaeri(home, "release", "list", "--json").json["releases"]
+    assert isinstance(listed, list)
+    assert [(one["id"], one["champion"], one["method"]) for one in listed] == [(name, True, "full")]
+    assert name in okaeri(home, "release", "list").out
+    shown = okaeri(home, "release", "show", name)
+    assert shown.code == 0 and name in shown.out and "BG/NBD" in shown.out  # with its baselines
+    verified = okaeri(home, "release", "verify")
+    assert verified.code == 0 and name in verified.out
+
+
+def test_what_is_known_of_a_customer_is_unpacked_by_name(
+    okaeri: Okaeri, home: Home, frame: "object", scores: "object"
+) -> None:
+    found = okaeri(home, "features", "show", "weekly", "--json").json
+    features = found["features"]
+    assert isinstance(features, dict) and found["customer_id"] == "weekly"
+    assert features["n_order_days (days)"] == 27 and features["consent_train (yes/no)"] is None
+    refused(okaeri(home, "features", "show", "nobody"), 2, "'nobody'", "not in the online store")
+
+
+# ---- the door
+
+
+def orders(folder: Path, text: str, name: str = "orders.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.yaml"
+    path.write_bytes(told.MAPPING)
+    return path
+
+
+GOOD = told.ORDERS + "o1,a,2024-05-01 12:00:00,p1,1,100,,\n"
+
+
+def test_rows_taken_in_are_counted(okaeri: Okaeri, mapping: Path, tmp_path: Path) -> None:
+    ended = okaeri(
+        tmp_path / "home", "ingest", "--shop", mapping, orders(tmp_path, GOOD + GOOD[len(told.ORDERS) :]), "--json"
+    )
+    assert (ended.code, ended.err) == (0, "")
+    counts = {"rows_in": 2, "accepted": 1, "set_aside": 0, "duplicates": 1, "quarantined": 0, "reasons": {}}
+    assert ended.json == counts | {"notes": {"order_lines.guest_lines": 0, "order_lines.return_lines": 0}}
+
+
+def test_quarantined_rows_end_with_three(okaeri: Okaeri, mapping: Path, tmp_path: Path) -> None:
+    path = orders(tmp_path, GOOD + "o2,b,2024-02-30 12:00:00,p1,1,100,,\n")
+    ended = okaeri(tmp_path / "home", "ingest", "--shop", mapping, path, "--json")
+    assert ended.code == 3
+    assert (ended.json["quarantined"], ended.json["reasons"]) == (1, {"order_lines.BAD_DATE": 1})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        pytest.param(b"order_id: o", b"order_idd: o", ("order_idd", "did you mean order_id?"), id="misspelt column"),
+        pytest.param(b"currency:", b"curency:", ("curency", "did you mean currency?"), id="misspelt key"),
+        pytest.param(
+            b"lookback_days:", b"look_back_days:", ("look_back_days", "did you mean lookback_days?"), id="inside"
+        ),
+        pytest.param(b"  order_lines:", b"  order_line:", ("order_lines is required",), id="misspelt table"),
+        pytest.param(b"Asia/Tokyo", b"Asia/Tokio", ("Asia/Tokio",), id="no such zone"),
+        pytest.param(b"shop: cha", b"shop: [", ("not YAML",), id="not YAML"),
+    ],
+)
+def test_a_wrong_mapping_is_named_with_what_would_be_right(
+    okaeri: Okaeri, tmp_path: Path, old: bytes, new: bytes, words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_bytes(told.MAPPING.replace(old, new))
+    refused(okaeri(tmp_path / "home", "ingest", "--shop", path, orders(tmp_path, GOOD)), 2, str(path), *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(GOOD.replace("o,c,t", "o,kunde,t"), ("orders.csv", "no column c"), id="no customer column"),
+        pytest.param("", ("orders.csv",), id="empty"),
+        pytest.param(told.ORDERS, ("orders.csv", "--allow-empty"), id="a header alone"),
+        pytest.param(GOOD.replace("2024", "2090"), ("orders.csv", "future"), id="all in the future"),
+    ],
+)
+def test_a_file_that_cannot_be_right_is_named(
+    okaeri: Okaeri, mapping: Path, tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
+    ended = okaeri(tmp_path / "home", "ingest", "--shop", mapping, orders(tmp_path, text))
+    refused(ended, 2, *words)
+    assert not (tmp_path / "home" / "lake" / "cha" / "CURRENT.json").exists()
+
+
+def test_a_file_that_is_not_there_is_named(okaeri: Okaeri, mapping: Path, tmp_path: Path) -> None:
+    refused(
+        okaeri(tmp_path / "home", "ingest", "--shop", mapping, tmp_path / "orders.csv"), 2, "orders.csv", "no such file"
+    )
+    refused(okaeri(tmp_path / "home", "ingest", "--shop", mapping), 2, "orders*.csv")
+    refused(okaeri(tmp_path / "home", "ingest", "--shop", tmp_path / "shpo.yaml"), 2, "shpo.yaml", "complete_journey")
+
+
+# ---- what is not there, or wrong
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["nightly"], ["train"], ["features", "build"], ["features", "show", "x"]]
+)
+def test_before_anything_was_taken_in_the_first_step_is_named(
+    okaeri: Okaeri, tmp_path: Path, command: list[str]
+) -> None:
+    refused(okaeri(tmp_path / "home", *command), 2, "okaeri ingest")
+
+
+def test_an_unknown_release_is_answered_with_those_there_are(okaeri: Okaeri, home: Home) -> None:
+    for command in ("show", "verify"):
+        refused(okaeri(home, "release", command, "0123abcd"), 2, "0123abcd", champion(home).name)
+
+
+def test_an_unknown_question_is_answered_with_those_there_are(okaeri: Okaeri, home: Home, files: Path) -> None:
+    ended = okaeri(home, "backtest", "chrun", "--shop", files / "shop.yaml", "--cutoffs", "2024-10-01")
+    refused(ended, 2, "chrun", "churn, next-purchase, value, recommender")
+    refused(okaeri(home, "backtest", "churn", "--shop", files / "shop.yaml"), 2, "--cutoffs")
+
+
+@pytest.mark.parametrize("words", [["--as-of", "tomorrow"], ["--as-of", "2024-02-30"], ["--as-off", "2024-12-30"]])
+def test_a_wrong_option_is_refused(okaeri: Okaeri, home: Home, words: list[str]) -> None:
+    refused(okaeri(home, "nightly", *words), 2, words[1] if words[0] == "--as-of" else "--as-off")
+
+
+def test_a_wrong_policy_is_refused_before_anything_happens(okaeri: Okaeri, home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_bytes(told.POLICY[1].replace(b"margin_share:", b"margin_shar:"))
+    refused(okaeri(home, "nightly", "--policy", path), 2, str(path), "did you mean margin_share?")
+
+
+def test_a_night_that_runs_already_ends_with_four(okaeri: Okaeri, copied: Home) -> None:
+    with lake.locked(copied.root / ".night.lock", "the night"):
+        refused(okaeri(copied, "nightly", "--json"), 4, "the night is locked by pid", str(os.getpid()))
+
+
+def test_damage_ends_with_one_and_names_the_file(okaeri: Okaeri, copied: Home) -> None:
+    found = current(copied)
+    assert found is not None
+    with (found.path / "rejects.parquet").open("ab") as file:
+        file.write(b"x")
+    for command in (["nightly"], ["status"]):
+        ended = okaeri(copied, *command)
+        assert ended.code == 1 and "rejects.parquet" in ended.err and "Traceback" not in ended.err
+    (champion(copied) / "churn.txt").write_bytes(b"tree\n")
+    ended = okaeri(copied, "release", "verify")
+    assert ended.code == 1 and "churn.txt" in ended.err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5"])
+def test_without_a_key_nobody_else_is_served(okaeri: Okaeri, home: Home, host: str) -> None:
+    refused(okaeri(home, "serve", "--host", host), 2, "needs an API key", "OKAERI_API_KEYS_FILE")
+
+
+def test_a_host_is_an_address(okaeri: Okaeri, home: Home) -> None:
+    refused(okaeri(home, "serve", "--host", "shop.example"), 2, "must be an IP address")
