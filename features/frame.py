@@ -9,8 +9,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features import catalog
-from features.feature import Feature
 from features.errors import BadInput
+from features.feature import Feature
 from features.relations import RELATIONS, lake_table
 from features.shop import Shop
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from features.calendar import day_number
@@ -51,7 +51,8 @@ tables:
 def examples(n: int) -> settings:
     """Run ``n`` examples, or ``n`` times ``OKAERI_EXAMPLES``."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    return settings(max_examples=max(1, round(n * EXAMPLES)), deadline=None, suppress_health_check=slow)
+    found = (Phase.explicit, Phase.reuse, Phase.generate)  # a history is read as it is: shrinking takes minutes
+    return settings(max_examples=max(1, round(n * EXAMPLES)), deadline=None, suppress_health_check=slow, phases=found)
 
 
 def mapping_text(tables: Iterable[str] = COLUMNS) -> bytes:

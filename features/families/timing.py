@@ -1,7 +1,7 @@
 """When in the day and week a customer buys, and through which kind of order."""
 
-from features.feature import derived, stored
 from features.days import DAYPARTS
+from features.feature import derived, stored
 
 FEATURES = (
     *(

@@ -12,8 +12,9 @@ in a folder ``truth`` that the mapping never reads, what no shop knows. Each day
 - ``season``: 1.8 in the winter sale, 1.3 in the summer sale, else 1; times 1.15 at weekends.
 - ``service``: 1, times 0.75 at each late delivery, never below 0.4.
 - ``phase``: 0.6 before half of the usual supply is used up, 1.6 from 0.8 to 1.3 of it, else 1.
-- ``expected_own_orders`` = the sum of p(d) over the days the customer was alive; ``own_orders`` minus it has mean zero.
-  ``exposure_days`` = the sum of h(d) / rate, so that own_orders / exposure_days estimates ``rate_per_day``.
+- ``expected_own_orders`` = the sum of p(d) over the days the customer was alive (and not put off by a message, see
+  below); ``own_orders``, those of their own accord after the first, minus it has mean zero. ``exposure_days`` = the sum
+  of h(d) / rate over these days, so that own_orders / exposure_days estimates ``rate_per_day``.
 
 Every 28 days those silent for 60 to 240 days, reachable and without a running subscription are drawn evenly into a
 control arm (withheld) or one of four offers. An offer over a channel has the customer's own effect e
@@ -22,9 +23,10 @@ control arm (withheld) or one of four offers. An offer over a channel has the cu
     P(order | withheld) = p,    P(order | offer) = p + e (1 - p) if e >= 0, else p (1 + e)
 
 both exact and given for each contact in ``truth/contacts.parquet`` (``p_order_without``, ``p_order_<offer>``). One
-customer in 12 is annoyed by any message: e = -0.5. "Order" means placed, not kept: 1.5 % are cancelled. Subscription
-parcels are regular and not counted among own orders. ``taste`` is the chance of each category (in the catalogue's
-order) for a basket line; ``same_person_as`` names the earlier account of the same person.
+customer in 12 is annoyed by any message: e = -0.5, half of them put off ordering for the window. "Order" means placed,
+not kept: 1.5 % are cancelled. Subscription parcels are regular and not counted among own orders. ``taste`` is the
+chance of each category (in the catalogue's order) for a basket line; ``same_person_as`` names the earlier account of
+the same person.
 
 Chance is seeded by (seed, chunk of customers, stage): the same arguments give the same bytes, and a larger shop begins
 with the same full chunks as a smaller one. Only one chunk is in memory at a time.
@@ -71,19 +73,14 @@ def simulate(
     chunk
         Customers drawn together; part of what the result depends on.
 
-    Returns
-    -------
-    dict
-        Rows written by table.
+    Returns the rows written by table.
 
     Raises
     ------
     BadInput
         If an argument is out of its range, or ``out`` is not new.
     """
-    for name, value, least in (("customers", customers, 1), ("seed", seed, 0), ("days", days, LEAST_DAYS)):
-        if value < least:
-            raise BadInput(f"{name}: {value} is less than {least}")
+    _expect_at_least(customers=(customers, 1), seed=(seed, 0), days=(days, LEAST_DAYS))
     span = Span(until, days)
     costs = Costs(span)
     with whole_folder(out) as staged, ExitStack() as files:
@@ -98,3 +95,9 @@ def simulate(
             costs.add(world)
         shop.write({"products": product_list(world.products, span), "costs": costs.table()})
     return {**dict(sorted(shop.counts.items())), **{f"truth/{n}": rows for n, rows in sorted(known.counts.items())}}
+
+
+def _expect_at_least(**arguments: tuple[int, int]) -> None:
+    for name, (value, least) in arguments.items():
+        if value < least:
+            raise BadInput(f"{name}: {value} is less than {least}")
