@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import catalog
-from serving.policy.candidates import Candidates, candidates, choose
-from serving.policy.guards import guard_states, in_control, sending_allowed
+from serving.policy.candidates import Candidates, Reached, candidates, choose
+from serving.policy.guards import guard_states, in_control, reachable, sending_allowed
 from serving.policy.rules import LifecycleEdges, Policy
 from training.dataset import is_active
 from training.models.next_purchase import HORIZONS, QUANTILES
@@ -61,6 +61,7 @@ class Answers:
     grade: Matrix
     at_risk: Matrix
     promo_share: Matrix
+    reached: Reached  # per channel who may be written to over it; None where the shop does not say
     candidates: Candidates
     guards: NDArray[np.int8]  # (n, len(GUARDS))
     control: Flags
@@ -93,7 +94,8 @@ def answers(rows: Rows, release: Release, policy: Policy, day: int, now_day: int
     overdue = np.maximum(silence - gap, 0.0)
     chance = predicted.next_order[:, HORIZONS.index(policy.window_days)]
     revenue = np.where(scored, features["mean_order_day_revenue"], np.nan)
-    options = candidates(lifecycle, rows.due_in_days, chance, revenue, policy)
+    reached = reachable(features, policy)
+    options = candidates(lifecycle, rows.due_in_days, chance, revenue, policy, reached)
     control = in_control(list(rows.customer_id), policy)
     guards = guard_states(features, np.where(np.isnan(silence), np.inf, silence), control, policy)
     allowed = sending_allowed(guards, policy) & scored
@@ -121,6 +123,7 @@ def answers(rows: Rows, release: Release, policy: Policy, day: int, now_day: int
         _grade(predicted.clv[:, 1], release),
         churn * worth,
         np.where(scored, features["promo_share"], np.nan),
+        reached,
         options,
         guards,
         control,

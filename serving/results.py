@@ -248,7 +248,7 @@ def _send(a: Answers, p: int, around: Around) -> dict[str, Any]:
         "until": _instant(around.calendar.start(a.day + 1)) if chosen else None,
         "best_hour": None,
         "best_hour_basis": None,
-        "channels": list(around.policy.channels) if a.guards[p, 0] != FAIL else [],
+        "channels": [c for c in around.policy.channels if a.reached is None or a.reached[c][p]],
         "cap_left": {},
     }
 

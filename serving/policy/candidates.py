@@ -1,5 +1,6 @@
 """What could be done for each customer and what it would net, doing nothing included; then the choice."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +9,12 @@ from numpy.typing import NDArray
 from serving.policy.rules import Policy
 
 Matrix = NDArray[np.float64]
+Reached = Mapping[str, NDArray[np.bool_]] | None
 
 
 @dataclass(frozen=True)
 class Option:
-    """One scenario with one offer, or nothing."""
+    """One scenario with one offer over one channel, or nothing."""
 
     scenario: str
     kind: str
@@ -44,9 +46,10 @@ def options_of(policy: Policy) -> tuple[Option, ...]:
     return (
         NOTHING,
         *(
-            Option(s.id, s.kind, offer, policy.offers[offer].type, s.channels[0])
+            Option(s.id, s.kind, offer, policy.offers[offer].type, channel)
             for s in by_priority
             for offer in s.offers
+            for channel in s.channels
         ),
     )
 
@@ -57,6 +60,7 @@ def candidates(
     p_without: Matrix,
     order_revenue: Matrix,
     policy: Policy,
+    reached: Reached = None,
 ) -> Candidates:
     """Reckon what every option would bring.
 
@@ -70,6 +74,8 @@ def candidates(
         Per customer; days until the next replenishment, NaN where none is expected.
     p_without, order_revenue
         Chance of an order in the policy's window; mean net revenue of an order day.
+    reached
+        Per channel who may be written to over it; ``None`` where the shop does not say.
     """
     options = options_of(policy)
     margin = np.maximum(np.nan_to_num(order_revenue), 0.0) * policy.margin_share
@@ -77,7 +83,7 @@ def candidates(
     p_with, cost, net, low, high = (np.full(shape, np.nan) for _ in range(5))
     p_with[:, 0], cost[:, 0], net[:, 0], low[:, 0], high[:, 0] = p_without, 0.0, 0.0, 0.0, 0.0
     for column, option in enumerate(options[1:], start=1):
-        open_to = _open(option, lifecycle, due_in_days, policy) & ~np.isnan(p_without)
+        open_to = _open(option, lifecycle, due_in_days, policy, reached) & ~np.isnan(p_without)
         offer = policy.offers[option.offer or ""]
         discount = np.maximum(np.nan_to_num(order_revenue), 0.0) * offer.percent / 100
         message = policy.channels[option.channel or ""].cost
@@ -94,12 +100,19 @@ def candidates(
     return Candidates(options, p_without, p_with, margin, cost, net, low, high)
 
 
-def _open(option: Option, lifecycle: NDArray[np.object_], due_in_days: Matrix, policy: Policy) -> NDArray[np.bool_]:
-    """Tell to whom a scenario applies."""
+def _open(
+    option: Option, lifecycle: NDArray[np.object_], due_in_days: Matrix, policy: Policy, reached: Reached
+) -> NDArray[np.bool_]:
+    """Tell to whom a scenario applies, over the first of its channels that reaches them."""
     scenario = next(s for s in policy.scenarios if s.id == option.scenario)
     who = np.isin(lifecycle, scenario.lifecycle) if scenario.lifecycle else np.ones(len(lifecycle), np.bool_)
     if scenario.due_within_days is not None:
         who &= np.abs(np.nan_to_num(due_in_days, nan=np.inf)) <= scenario.due_within_days
+    for channel in scenario.channels:
+        here = np.ones(len(lifecycle), np.bool_) if reached is None else reached[channel]
+        who &= here if channel == option.channel else ~here
+        if channel == option.channel:
+            break
     return who
 
 

@@ -26,21 +26,34 @@ def in_control(customer_ids: Sequence[str], policy: Policy) -> NDArray[np.bool_]
     return np.fromiter((int.from_bytes(d, "big") < edge for d in drawn), np.bool_, len(customer_ids))
 
 
+def reachable(columns: Mapping[str, Matrix], policy: Policy) -> dict[str, NDArray[np.bool_]] | None:
+    """Tell per channel whose marketing consent covers it; ``None`` for a shop without a consents table.
+
+    Where there is a table, a customer who never said yes has not agreed.
+    """
+    facts = {name: columns.get(f"consent_marketing_{name}") for name in policy.channels}
+    if all(fact is None for fact in facts.values()):
+        return None
+    n = len(next(iter(columns.values())))
+    return {name: np.zeros(n, np.bool_) if fact is None else fact == 1 for name, fact in facts.items()}
+
+
 def guard_states(
     columns: Mapping[str, Matrix], silence_days: Matrix, control: NDArray[np.bool_], policy: Policy
 ) -> States:
     """Check every guard for every customer, shape (n_customers, len(GUARDS)).
 
     ``columns`` are the features and consent facts; where the shop has no consents table they are absent and
-    the guard is not checked. Where there is a table, a customer who never said yes has not agreed.
+    the guard is not checked.
     """
-    channels = [f"consent_marketing_{name}" for name in policy.channels]
-    reachable = [columns[name] == 1 for name in channels if name in columns]
+    reached = reachable(columns, policy)
     personalise = columns.get("consent_personalise")
     n = len(silence_days)
     return np.column_stack(
         [
-            np.where(np.any(reachable, axis=0), PASS, FAIL) if reachable else np.full(n, NOT_CHECKED),
+            np.full(n, NOT_CHECKED)
+            if reached is None
+            else np.where(np.any(list(reached.values()), axis=0), PASS, FAIL),
             np.where(personalise == 0, FAIL, PASS) if personalise is not None else np.full(n, NOT_CHECKED),
             np.where(silence_days <= policy.recent_order_days, FAIL, PASS),
             np.where(control, FAIL, PASS),

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from features.errors import BadInput
 from serving.policy.candidates import NOTHING, Candidates, candidates, choose, options_of
-from serving.policy.guards import FAIL, GUARDS, NOT_CHECKED, PASS, guard_states, sending_allowed
+from serving.policy.guards import FAIL, GUARDS, NOT_CHECKED, PASS, guard_states, reachable, sending_allowed
 from serving.policy.rules import DEFAULT, Policy, load_policy
 from tests.worlds import examples
 
@@ -266,3 +266,20 @@ def test_equal_values_go_to_the_earlier_option() -> None:
     at = {option.offer: column for column, option in enumerate(c.options)}
     assert c.net_value[0, at["care_tips"]] == c.net_value[0, at["reminder"]]
     assert c.options[choose(c, np.array([True]))[0]].offer == "care_tips"
+
+
+def test_only_a_channel_the_customer_agreed_to_is_used() -> None:
+    """Over the first channel of the scenario that reaches them: mail, else LINE, else nothing."""
+    content = yaml.safe_load(DEFAULT.read_bytes())
+    content["channels"] = {"email": {"cost": 0.0}, "line": {"cost": 0.0}}
+    content["scenarios"] = [
+        {"id": "w", "kind": "win_back", "priority": 1, "lifecycle": ["at_risk"], "offers": ["care_tips"]}
+        | {"channels": ["email", "line"]}
+    ]
+    policy = Policy.model_validate(content)
+    reached = reachable({"consent_marketing_email": np.array([1.0, 0.0, np.nan, 1.0])}, policy)
+    assert reached is not None
+    reached |= {"line": np.array([True, True, False, False])}
+    found = candidates(np.full(4, "at_risk", object), *(np.full(4, x) for x in (np.nan, 0.5, 100.0)), policy, reached)
+    chosen = choose(found, np.ones(4, np.bool_))
+    assert [found.options[column].channel for column in chosen] == ["email", "line", None, "email"]
