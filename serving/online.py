@@ -18,9 +18,9 @@ from serving.answers import Answers, Rows, answers
 from serving.policy.rules import Policy
 from serving.publication import Publication, current
 from serving.replenishment import due_in_days
-from serving.results import BLOCKS, Around, Asked, results
+from serving.results import BLOCKS, Around, Asked, items_shown, results
 from serving.schemas import RecommendRequest, Refused, ScoreRequest
-from serving.words import ITEM_REASONS, RECORD_NOTE, Language, say
+from serving.words import RECORD_NOTE, Language, say
 from training.models.recommender import Recommender
 from training.release import Release, champion, open_release, probe
 
@@ -94,21 +94,7 @@ class Online:
             beside = request.product_ids or [request.product_id or ""]
             hidden |= set(beside)
             rows = _similar(self._release.models.recommender, beside) or self._popular
-        shown = [row for row in rows if row["product_id"] not in hidden][: request.n_items]
-        return {
-            "release": self._names(),
-            "recommendations": [
-                {
-                    "rank": rank,
-                    "product_id": row["product_id"],
-                    "score": float(row["score"]),
-                    "source": row["source"],
-                    "reason": {"code": row["source"], "text": say(ITEM_REASONS[row["source"]], lang)},
-                    "repurchase": bool(row["repurchase"]),
-                }
-                for rank, row in enumerate(shown, start=1)
-            ],
-        }
+        return {"release": self._names(), "recommendations": items_shown(rows, hidden, request.n_items, lang)}
 
     def customer(self, customer_id: str, /) -> Reply | None:
         """Give the 360-degree view: the full answer and the latest orders; ``None`` for an unknown customer."""

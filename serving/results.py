@@ -1,6 +1,6 @@
 """Answers as the reply's results: every key there, every null explained in `missing`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -179,17 +179,24 @@ def _clv(a: Answers, p: int) -> dict[str, Any] | None:
 
 def _items(a: Answers, p: int, around: Around, asked: Asked) -> list[dict[str, Any]]:
     ranked = around.items.get(str(a.customer_id[p])) or around.popular
-    shown = [row for row in ranked if row["product_id"] not in around.hidden]
+    return items_shown(ranked, around.hidden, asked.n_items, asked.lang)
+
+
+def items_shown(
+    ranked: Sequence[Mapping[str, Any]], hidden: Container[str], most: int, lang: Language
+) -> list[dict[str, Any]]:
+    """Show the first of a ranked list of products, without the hidden ones, in words a customer may see."""
+    shown = [row for row in ranked if row["product_id"] not in hidden]
     return [
         {
             "rank": rank,
             "product_id": row["product_id"],
             "score": float(row["score"]),
             "source": row["source"],
-            "reason": {"code": row["source"], "text": say(ITEM_REASONS[row["source"]], asked.lang)},
+            "reason": {"code": row["source"], "text": say(ITEM_REASONS[row["source"]], lang)},
             "repurchase": bool(row["repurchase"]),
         }
-        for rank, row in enumerate(shown[: asked.n_items], start=1)
+        for rank, row in enumerate(shown[:most], start=1)
     ]
 
 

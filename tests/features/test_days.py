@@ -187,7 +187,7 @@ def total(shop, table):
         ).df()
 
 
-@examples(7)
+@examples(4)
 @given(history=histories(), cuts=st.lists(st.integers(0, 3), min_size=1, max_size=9))
 def test_any_split_into_loads_comes_to_the_same(look, new_toy, history, cuts):
     whole = {table: [*ONE_OF_EACH.get(table, [one_order("b")]), *rows] for table, rows in history.items()}
@@ -205,7 +205,7 @@ def test_any_split_into_loads_comes_to_the_same(look, new_toy, history, cuts):
     pd.testing.assert_frame_equal(look(at_once.shop), look(split.shop), check_exact=True)
 
 
-@examples(5)
+@examples(4)
 @given(history=histories(), day=st.sampled_from([60, 200, 520]))
 def test_the_recommender_sees_each_product_a_customer_keeps(new_toy, history, day):
     toy = new_toy(["order_lines"])

@@ -100,7 +100,7 @@ def test_every_window_ends_where_sql_ends_it(look, new_toy):
     agree(look(toy.shop), toy.shop, number(AS_OF[-2]))
 
 
-@examples(9)
+@examples(5)
 @given(
     history=histories(),
     moved=st.dictionaries(PRODUCTS, st.sampled_from(["tea > black", "cups", ""])),
@@ -121,7 +121,7 @@ def test_every_feature_agrees_with_sql_written_again(look, new_toy, history, mov
 # ---- laws -------------------------------------------------------------------------------------------------------
 
 
-@examples(6)
+@examples(5)
 @given(history=histories(), day=st.sampled_from(AS_OF))
 def test_what_happens_or_becomes_known_later_changes_nothing(look, new_toy, history, day):
     past = known_before(history, day)
