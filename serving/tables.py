@@ -92,7 +92,9 @@ def offer_allocations(a: Answers) -> pd.DataFrame:
             "high": c.high[rows, best],
             "evidence": "assumed",
             "arm": np.where(a.control, "control", "treatment").astype(object),
-            "state": np.where(a.choice != 0, "send", np.where(a.allowed, "not_worth_it", "withheld")).astype(object),
+            "state": np.where(
+                a.choice != 0, "send", np.where(a.allowed & c.sendable[rows, best], "not_worth_it", "withheld")
+            ).astype(object),
             "guards_failed": withheld,
         }
     )

@@ -38,6 +38,7 @@ class Candidates:
     net_value: Matrix
     low: Matrix
     high: Matrix
+    sendable: NDArray[np.bool_]  # over a channel that reaches the customer
 
 
 def options_of(policy: Policy) -> tuple[Option, ...]:
@@ -97,7 +98,8 @@ def candidates(
         worst, best = np.sort([end for _, end in ends], axis=0)  # a discount beyond the margin loses by every order
         for target, amount in ((net, value), (low, worst), (high, best)):
             target[:, column] = np.where(open_to, amount, np.nan)
-    return Candidates(options, p_without, p_with, margin, cost, net, low, high)
+    sendable = np.column_stack([_sendable(option, len(p_without), reached) for option in options])
+    return Candidates(options, p_without, p_with, margin, cost, net, low, high, sendable)
 
 
 def _open(
@@ -108,12 +110,16 @@ def _open(
     who = np.isin(lifecycle, scenario.lifecycle) if scenario.lifecycle else np.ones(len(lifecycle), np.bool_)
     if scenario.due_within_days is not None:
         who &= np.abs(np.nan_to_num(due_in_days, nan=np.inf)) <= scenario.due_within_days
-    for channel in scenario.channels:
-        here = np.ones(len(lifecycle), np.bool_) if reached is None else reached[channel]
-        who &= here if channel == option.channel else ~here
-        if channel == option.channel:
-            break
-    return who
+    first = np.zeros(len(lifecycle), np.intp)  # also of those whom none reaches: what is withheld from them is shown
+    if reached is not None:
+        first = np.argmax([reached[channel] for channel in scenario.channels], axis=0)
+    here: NDArray[np.bool_] = first == scenario.channels.index(option.channel or "")
+    return who & here
+
+
+def _sendable(option: Option, n: int, reached: Reached) -> NDArray[np.bool_]:
+    """Tell whom the option's channel reaches."""
+    return np.ones(n, np.bool_) if reached is None or option.channel is None else reached[option.channel]
 
 
 def choose(c: Candidates, allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -121,5 +127,5 @@ def choose(c: Candidates, allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
 
     Equal values go to the earlier option: by priority, then by the order of the file.
     """
-    best = np.nanargmax(np.where(np.isnan(c.net_value), -np.inf, c.net_value), axis=1)
+    best = np.argmax(np.where(np.isnan(c.net_value) | ~c.sendable, -np.inf, c.net_value), axis=1)
     return np.where(allowed, best, 0)
