@@ -281,6 +281,3 @@ def _lists(
     history = model.history(known, test, list(customers))
     methods = {"personal_frequency": frequency_lists, "als": als_lists, "popular": popular_lists}
     return {"okaeri": ours} | {name: lists(model, history, 10)[0] for name, lists in methods.items()}
-
-
-__all__ = ["Inputs", "Report", "Row", "evaluate"]
