@@ -2,9 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 EPOCH = date(1970, 1, 1)
+
+
+@cache
+def constant_offset(timezone: str) -> int | None:
+    """Give a zone's offset from UTC in seconds if it never changes from 1990 to 2099, else ``None``.
+
+    >>> constant_offset("Asia/Tokyo"), constant_offset("Europe/Berlin")
+    (32400, None)
+    """
+    zone, months = ZoneInfo(timezone), 12 * 110
+    first = (datetime(1990 + month // 12, month % 12 + 1, 1, tzinfo=zone) for month in range(months))
+    offsets = {moment.utcoffset() for moment in first}
+    only = offsets.pop()
+    return None if offsets or only is None else int(only.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -55,10 +70,16 @@ class BusinessCalendar:
         """Write :meth:`day` as DuckDB SQL over a ``TIMESTAMPTZ`` column."""
         starts = self.day_starts_at
         shift = starts.hour * 3600 + starts.minute * 60 + starts.second
+        offset = constant_offset(self.timezone)
+        if offset is not None:
+            return f"CAST((epoch_us({instant}) // 1000000 + {offset - shift}) // 86400 AS BIGINT)"
         return f"CAST((epoch_us(timezone('{self.timezone}', {instant})) // 1000000 - {shift}) // 86400 AS BIGINT)"
 
     def sql_hour(self, instant: str) -> str:
         """Write the local hour (0-23) of an instant as DuckDB SQL."""
+        offset = constant_offset(self.timezone)
+        if offset is not None:
+            return f"CAST((epoch_us({instant}) // 1000000 + {offset}) // 3600 % 24 AS BIGINT)"
         return f"CAST(extract(hour FROM timezone('{self.timezone}', {instant})) AS BIGINT)"
 
 

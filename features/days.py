@@ -5,12 +5,14 @@ business day t is the sum of the rows with ``day < t`` and ``known_on < t``, so 
 seen again exactly as it was, and a new load costs what it brings.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 
 from features.calendar import BusinessCalendar
-from features.shop import Shop
+
+Sums = tuple[tuple[str, ...], dict[str, str], str]  # keys, sums with their types, the SQL of the rows
 
 # Local hours at which the four parts of a day begin: night, morning, afternoon, evening.
 DAYPARTS = {"night": 0, "morning": 6, "afternoon": 12, "evening": 18}
@@ -18,56 +20,94 @@ DAYPARTS = {"night": 0, "morning": 6, "afternoon": 12, "evening": 18}
 
 FACTS = ("day", "hour", "no_discount", "no_coupon", "one_off")
 
+# What a kept order counts for, over its facts.
+ORDERS = {
+    "orders": "1::BIGINT",
+    "orders_has_discount": "(no_discount = 0)::BIGINT",
+    "orders_has_coupon": "(no_coupon = 0)::BIGINT",
+    "orders_is_subscription": "(one_off = 0)::BIGINT",
+    **{
+        f"orders_is_{part}": f"(hour >= {start} AND hour < {end})::BIGINT"
+        for (part, start), end in zip(DAYPARTS.items(), [*DAYPARTS.values(), 24][1:], strict=True)
+    },
+}
+# What lines add up to, with the types.
+LINES = dict.fromkeys(("lines", "return_lines"), "BIGINT") | dict.fromkeys(
+    ("quantity", "revenue", "returned", "discount"), "DECIMAL(18,4)"
+)
 
-def write(con: duckdb.DuckDBPyConnection, staged: Path, before: Shop | None, calendar: BusinessCalendar) -> None:
+
+def write(con: duckdb.DuckDBPyConnection, staged: Path, calendar: BusinessCalendar) -> None:
     """Write what a load adds: ``days.parquet`` (customer, day, known_on) and ``product_days.parquet``.
 
-    Orders the load touches again are rebuilt from all their lines; the difference to what stood before
-    is what is written, exactly, since every column is a sum of integers or decimals.
+    Most orders are new, known on one day, without returns or a product twice: they are added up as they come.
+    The others are rebuilt from all their lines (the lake's stand in the table `old`); the difference to what stood
+    before is written, exactly, since every column is a sum of integers or decimals.
     """
-    new = staged / "order_lines.parquet"
-    if not new.exists():
-        return
-    old = before.parts("order_lines") if before else []
-    con.execute(f"CREATE OR REPLACE TEMP TABLE old_lines AS {_lines(_touched(old, new), calendar)}")
-    every = _lines(f"FROM '{new}'", calendar)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE all_lines AS {every}")
+    con.execute(f"CREATE TEMP TABLE old_lines AS {_lines('FROM old', calendar)}")
+    new = f"FROM '{staged / 'order_lines.parquet'}'"
+    con.execute(f"CREATE TEMP VIEW new_lines AS {_lines(new, calendar)}")
+    _split(con)
+    con.execute("CREATE TEMP TABLE all_lines AS FROM new_lines WHERE the_order IN (FROM entangled)")
     con.execute("INSERT INTO all_lines FROM old_lines")
-    for name, build in (("days", customer_days), ("product_days", product_days)):
-        keys, sums, after = build("all_lines")
-        rows = f"SELECT 1 AS sign, * FROM ({after})"
-        if old:
-            rows += f" UNION ALL BY NAME SELECT -1 AS sign, * FROM ({build('old_lines')[2]})"
-        grouped = ", ".join(keys)
-        con.execute(
-            f"COPY (SELECT {grouped}, {', '.join(f'sum(sign * {s})::{kind} AS {s}' for s, kind in sums.items())}"
-            f" FROM ({rows}) GROUP BY {grouped}"
-            f" HAVING {' OR '.join(f'sum(sign * {s}) <> 0' for s in sums)} ORDER BY {grouped})"
-            f" TO '{staged / name}.parquet' (FORMAT parquet, COMPRESSION zstd)"
-        )
+    keys, sums, _ = customer_days("all_lines")
+    grouped = ", ".join(keys)
+    con.execute(
+        f"COPY (SELECT {grouped}, {_named({name: f'sum({name})::{kind}' for name, kind in sums.items()})}"
+        f" FROM ({_simple_days()} UNION ALL BY NAME {_difference(customer_days)}) GROUP BY {grouped}"
+        f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in sums)} ORDER BY {grouped})"
+        f" TO '{staged / 'days.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
+    )
+    con.execute(
+        f"COPY (SELECT customer_id, product_id, day, known_on, 1::BIGINT AS orders, quantity, revenue FROM new_lines"
+        f" WHERE the_order NOT IN (FROM entangled) UNION ALL ({_difference(product_days)} ORDER BY ALL))"
+        f" TO '{staged / 'product_days.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
+    )
 
 
-def _touched(old: list[Path], new: Path) -> str:
-    """Select the lines known before that belong to orders the new lines name."""
-    if not old:
-        return f"FROM '{new}' WHERE false"
+def _split(con: duckdb.DuckDBPyConnection) -> None:
+    """Write `order_rows` (new lines by order, day and known_on) and `entangled`, the orders that need a rebuild."""
+    con.execute(
+        "CREATE TEMP TABLE order_rows AS SELECT customer_id, the_order, day, known_on, count(*) AS lines,"
+        " sum(net_quantity) AS quantity, sum(net_revenue) AS revenue, sum(net_discount) AS discount,"
+        " min(net_quantity) AS least, min(hour) AS hour, min(no_discount) AS no_discount, min(no_coupon) AS no_coupon,"
+        " min(one_off) AS one_off FROM new_lines GROUP BY ALL"
+    )
+    twice = "SELECT hash(the_order, product_id) FROM new_lines GROUP BY 1 HAVING count(*) > 1"
+    con.execute(
+        "CREATE TEMP TABLE entangled AS SELECT the_order FROM old_lines"
+        " UNION SELECT the_order FROM order_rows WHERE least <= 0"
+        " UNION SELECT the_order FROM order_rows GROUP BY the_order HAVING count(*) > 1"
+        f" UNION SELECT the_order FROM new_lines WHERE hash(the_order, product_id) IN ({twice})"
+    )
+
+
+def _difference(build: Callable[[str], Sums]) -> str:
+    """Select what the rebuilt orders add to what stood before."""
+    keys, sums, after = build("all_lines")
+    rows = f"SELECT 1 AS sign, * FROM ({after}) UNION ALL BY NAME SELECT -1 AS sign, * FROM ({build('old_lines')[2]})"
+    grouped = ", ".join(keys)
     return (
-        f"FROM read_parquet({[str(path) for path in old]}) WHERE coalesce(returns_order_id, order_id) IN"
-        f" (SELECT coalesce(returns_order_id, order_id) FROM '{new}')"
+        f"SELECT {grouped}, {_named({name: f'sum(sign * {name})::{kind}' for name, kind in sums.items()})}"
+        f" FROM ({rows}) GROUP BY {grouped} HAVING {' OR '.join(f'sum(sign * {name}) <> 0' for name in sums)}"
     )
 
 
 def _lines(source: str, calendar: BusinessCalendar) -> str:
-    """Name each customer's lines by the order they count for; a cancelled line counts for nothing."""
+    """Name each customer's lines by the order they count for; a cancelled line counts for nothing.
+
+    A line taken back (sign -1) undoes what its first version added.
+    """
     return f"""
-        SELECT customer_id, coalesce(returns_order_id, order_id) AS the_order, product_id, day, known_on, quantity,
-               CASE WHEN status = 'cancelled' THEN 0 ELSE quantity END AS net_quantity,
-               CASE WHEN status = 'cancelled' THEN 0 ELSE revenue END AS net_revenue,
-               CASE WHEN status = 'cancelled' THEN 0 ELSE coalesce(discount, 0) END AS net_discount,
+        SELECT customer_id, coalesce(returns_order_id, order_id) AS the_order, product_id, day, known_on, sign,
+               quantity, revenue,
+               CASE WHEN status = 'cancelled' THEN 0 ELSE sign * quantity END AS net_quantity,
+               CASE WHEN status = 'cancelled' THEN 0 ELSE sign * revenue END AS net_revenue,
+               CASE WHEN status = 'cancelled' THEN 0 ELSE sign * coalesce(discount, 0) END AS net_discount,
                {calendar.sql_hour("ordered_at")} AS hour,
                (coalesce(discount, 0) <= 0)::BIGINT AS no_discount, (coupon_id IS NULL)::BIGINT AS no_coupon,
                (coalesce(order_type, 'one_off') = 'one_off')::BIGINT AS one_off
-        {source} {"AND" if "WHERE" in source else "WHERE"} customer_id IS NOT NULL
+        {source} WHERE customer_id IS NOT NULL
     """
 
 
@@ -101,36 +141,32 @@ def _named(expressions: dict[str, str]) -> str:
     return ", ".join(f"{how} AS {name}" for name, how in expressions.items())
 
 
-def customer_days(lines: str) -> tuple[tuple[str, ...], dict[str, str], str]:
+def customer_days(lines: str) -> Sums:
     """Give the keys, the sums with their types, and the SQL of the rows of (customer, day, known_on)."""
-    starts = [*DAYPARTS.values(), 24]
-    parts = {
-        f"is_{part}": f"hour >= {a} AND hour < {b}" for part, a, b in zip(DAYPARTS, starts, starts[1:], strict=False)
-    }
-    facts = {
-        "has_discount": "no_discount = 0",
-        "has_coupon": "no_coupon = 0",
-        "is_subscription": "one_off = 0",
-    }
-    orders = {f"orders_{name}": f"sum(change * ({test})::BIGINT)" for name, test in (facts | parts).items()}
-    decimals = ("quantity", "revenue", "returned", "discount")
-    counts = ("orders", *orders, "lines", "return_lines")
     sql = f"""
-        SELECT customer_id, day, known_on, sum(change) AS orders, {_named(orders)},
-               {_named(dict.fromkeys(("lines", "return_lines", *decimals), "0"))}
+        SELECT customer_id, day, known_on, {_named({name: f"sum(change * ({how}))" for name, how in ORDERS.items()})},
+               {_named(dict.fromkeys(LINES, "0"))}
         FROM ({_kept(lines, FACTS)}) GROUP BY customer_id, day, known_on
         UNION ALL BY NAME
-        SELECT customer_id, day, known_on, {_named(dict.fromkeys(("orders", *orders), "0"))},
-               count(*) FILTER (net_quantity > 0) AS lines, count(*) FILTER (net_quantity < 0) AS return_lines,
-               sum(net_quantity) AS quantity, sum(net_revenue) AS revenue,
-               coalesce(sum(-net_revenue) FILTER (net_quantity < 0), 0) AS returned, sum(net_discount) AS discount
+        SELECT customer_id, day, known_on, {_named(dict.fromkeys(ORDERS, "0"))},
+               coalesce(sum(sign) FILTER (sign * net_quantity > 0), 0) AS lines,
+               coalesce(sum(sign) FILTER (sign * net_quantity < 0), 0) AS return_lines,
+               sum(net_quantity) AS quantity, sum(net_revenue) AS revenue, sum(net_discount) AS discount,
+               coalesce(sum(-net_revenue) FILTER (sign * net_quantity < 0), 0) AS returned
         FROM {lines} GROUP BY customer_id, day, known_on
     """
-    sums = dict.fromkeys(counts, "BIGINT") | dict.fromkeys(decimals, "DECIMAL(18,4)")
-    return ("customer_id", "day", "known_on"), sums, sql
+    return ("customer_id", "day", "known_on"), dict.fromkeys(ORDERS, "BIGINT") | LINES, sql
 
 
-def product_days(lines: str) -> tuple[tuple[str, ...], dict[str, str], str]:
+def _simple_days() -> str:
+    """Select the same sums, row by row, of orders that need no rebuild."""
+    return (
+        f"SELECT customer_id, day, known_on, {_named(ORDERS)}, lines, 0 AS return_lines, quantity, revenue, discount,"
+        " 0 AS returned FROM order_rows WHERE the_order NOT IN (FROM entangled)"
+    )
+
+
+def product_days(lines: str) -> Sums:
     """Give the keys, sums and SQL of (customer, product, day, known_on): kept purchases and net quantity."""
     sql = f"""
         SELECT customer_id, product_id, day, known_on, sum(change) AS orders, 0 AS quantity, 0 AS revenue

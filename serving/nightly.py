@@ -123,8 +123,9 @@ def _take_in(home: Home, now: datetime, say: Progress) -> Shop:
     shop = open_shop(home)
     say(f"taking in what is new for {shop.name}")
     text = (shop.loads[-1].path / "shop.yaml").read_bytes()
-    files = sorted(path for path in (home.root / "drop" / shop.name).glob("*") if path.is_file())
-    ingest(home, shop.mapping, text, files, now, only_new=True)
+    drop = home.root / "drop" / shop.name
+    for warning in ingest(home, shop.mapping, text, [drop] if drop.is_dir() else [], now, only_new=True).warnings:
+        say(warning)
     return open_shop(home)
 
 

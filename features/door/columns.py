@@ -1,179 +1,156 @@
-"""Writing a mapping as SQL: each canonical column as text, as its exact type, and the code of what is wrong."""
+"""Writing a table's mapping as one SQL query: each row with its values, its first fault and its business days.
+
+The query has four layers, each a projection of the one below: what the source *said* (text, or a typed Parquet column
+as it is), the canonical *values*, the first *fault* of each row, and the days.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from features.door.mapping import Computed, Condition, TableMapping, When
-from features.door.readers import Raw
-from features.door.tables import STORED_AS, Column, Table
+from features.door import instants
+from features.door.mapping import TableMapping
+from features.door.readers import literal, quote
+from features.door.tables import STORED_AS
+from features.door.values import Typed, Values, condition
 
-# Engineering bounds, 2026-11-21: wider than any shop seen, narrower than what overflows DECIMAL(18,4).
-LARGEST_AMOUNT = 1_000_000_000
-EARLIEST, LATEST = "1990-01-01", "2100-01-01"
-ID_LENGTH = 64
-NUMERIC = (
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "HUGEINT",
-    "UBIGINT",
-    "UINTEGER",
-    "FLOAT",
-    "DOUBLE",
-    "DECIMAL",
-)
+CONVERTED = ("revenue", "tax", "list_price", "discount", "cost")  # of order lines, by the shop's rates
+# Canonical columns that are looked at whether or not the mapping has them; of the others only those it has are typed.
+ALWAYS = ("customer_id", "returns_order_id", "status", "known_at")
+
+
+def source_columns(how: TableMapping) -> Iterator[str]:
+    """List the source columns a table's mapping reads, in the order it names them."""
+    for source in how.columns.values():
+        if isinstance(source, str):
+            yield source
+        else:
+            yield from (
+                *(source.sum or ()),
+                *(source.product or ()),
+                *(source.join or ()),
+                *(source.first or ()),
+                *(source.when or ()),
+            )
+            if source.hmac is not None:
+                yield source.hmac
+    for rule in how.set_aside:
+        yield from rule.when
+    yield from how.returns or ()
+    if how.fill_down is not None:
+        yield from (how.fill_down.by, *how.fill_down.columns)
 
 
 @dataclass(frozen=True)
-class Typed:
-    """One canonical column in SQL: its ``text`` as the shop wrote it, its ``value`` and its fault ``code``."""
+class Writer:
+    """Writes one table's mapping over one source."""
 
-    column: Column
-    text: str
-    value: str
-    code: str
+    values: Values
 
+    @property
+    def how(self) -> TableMapping:
+        return self.values.how
 
-def quote(name: str) -> str:
-    """Quote a column's name for SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Quote a text for SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def source_columns(table: TableMapping) -> Iterator[str]:
-    """List the source columns a table's mapping reads, in the order it names them."""
-    for how in table.columns.values():
-        if isinstance(how, str):
-            yield how
-        else:
-            yield from (*(how.sum or ()), *(how.product or ()), *(how.join or ()), *(how.when or ()))
-    for rule in table.set_aside:
-        yield from rule.when
-    yield from table.returns or ()
-
-
-def condition(when: When) -> str:
-    """Write a mapping's conditions as one SQL boolean that is never NULL."""
-    tests = [test for name, c in when.items() for test in _tests(quote(name), c)]
-    return f"coalesce({' AND '.join(tests)}, false)"
-
-
-def _tests(column: str, c: Condition) -> Iterator[str]:
-    text, number = f"coalesce(CAST({column} AS VARCHAR), '')", f"TRY_CAST({column} AS DOUBLE)"
-    if c.is_in is not None:
-        yield f"{text} IN ({', '.join(literal(v) for v in c.is_in)})"
-    if c.matches is not None:
-        yield f"regexp_matches({text}, {literal(c.matches)})"
-    if c.not_matches is not None:
-        yield f"NOT regexp_matches({text}, {literal(c.not_matches)})"
-    if c.empty is not None:
-        yield f"({text} = '') = {str(c.empty).lower()}"
-    if c.min is not None:
-        yield f"{number} >= {c.min!r}"
-    if c.max is not None:
-        yield f"{number} <= {c.max!r}"
-
-
-def typed_columns(table: Table, how: TableMapping, raw: Raw, timezone: str) -> list[Typed]:
-    """Write every mapped column of one canonical table as SQL over its raw source."""
-    return [
-        _typed(table.column(name), source, how, raw, how.zone or timezone)
-        for name, source in sorted(how.columns.items(), key=lambda item: table.names.index(item[0]))
-    ]
-
-
-def _typed(column: Column, source: str | Computed, how: TableMapping, raw: Raw, zone: str) -> Typed:
-    if isinstance(source, Computed):
-        text = _computed(source)
-        kind = "VARCHAR"
-    else:
-        text, kind = f"CAST({quote(source)} AS VARCHAR)", raw.types[source]
-    text = f"nullif({text}, '')"
-    value, wrong = _value(column, text, quote(source) if isinstance(source, str) else text, kind, how, zone)
-    lacking = f"WHEN {text} IS NULL THEN 'EMPTY'" if column.required and _needed(column) else ""
-    code = f"CASE {lacking} WHEN {text} IS NOT NULL AND {value} IS NULL THEN '{wrong}'{_range(column, value)} END"
-    return Typed(column, text, value, code)
-
-
-def _needed(column: Column) -> bool:
-    return column.name != "customer_id"  # an empty one is a guest
-
-
-def _computed(source: Computed) -> str:
-    if source.constant is not None:
-        return (
-            f"CASE WHEN {condition(source.when or {})} THEN {literal(source.constant)} END"
-            if source.when
-            else literal(source.constant)
+    def query(self, now: datetime) -> str:
+        """Select the canonical columns, ``day``, ``known_on``, ``aside``, ``fault`` and ``shifted`` of each row."""
+        columns = self.values.columns()
+        given = [typed.column.name for typed in columns]
+        said = ", ".join(f"{typed.said} AS {quote('said_' + typed.column.name)}" for typed in columns)
+        rules = " ".join(f"WHEN {condition(rule.when)} THEN {literal(rule.reason)}" for rule in self.how.set_aside)
+        returned = condition(self.how.returns) if self.how.returns else "false"
+        values = ", ".join(f"{typed.value} AS {quote(typed.column.name)}" for typed in columns)
+        kept = ", ".join(quote(name) for name in given)
+        absent = "".join(
+            f", CAST(NULL AS {STORED_AS[column.kind]}) AS {quote(column.name)}"
+            for column in self.values.table.columns
+            if column.name not in given and column.name in ALWAYS
         )
-    if source.join is not None:
-        parts = ", ".join(f"nullif(CAST({quote(name)} AS VARCHAR), '')" for name in source.join)
-        return f"concat_ws({literal(source.separator)}, {parts})"
-    names, operator = (source.sum, " + ") if source.sum is not None else (source.product or [], " * ")
-    exact = [f"TRY_CAST({quote(name)} AS {STORED_AS['amount']})" for name in names]
-    return f"CAST({operator.join(exact)} AS VARCHAR)"
+        zero = "WHEN quantity = 0 THEN 'quantity_zero'" if self.values.table.name == "order_lines" else ""
+        asides = f"CASE WHEN rule IS NOT NULL THEN rule {zero} END"
+        faults, suspects = list(self._faults(columns, now)), list(self._suspects(columns, now))
+        fault = f"CASE WHEN {' OR '.join(suspects)} THEN CASE {' '.join(faults)} END END"
+        layers = (
+            f"SELECT {said}, {f'CASE {rules} END' if rules else 'CAST(NULL AS VARCHAR)'} AS rule,"
+            f" {returned} AS is_return FROM {self.values.source.relation}",
+            f"SELECT *, {values}",
+            f"SELECT {kept}{absent}, is_return, {asides} AS aside,"
+            f' CAST({fault} AS STRUCT("column" VARCHAR, value VARCHAR, code VARCHAR)) AS fault,'
+            f" {self._shifted(given)} AS shifted",
+            self._dated(),
+        )
+        query = layers[0]
+        for layer in layers[1:]:
+            query = f"{layer} FROM ({query})"
+        return query
+
+    def _faults(self, columns: list[Typed], now: datetime) -> Iterator[str]:
+        for typed in columns:
+            said = f"CAST({quote('said_' + typed.column.name)} AS VARCHAR)"
+            for test, code in typed.faults:
+                value = "'***'" if code == "PERSONAL_DATA" else said
+                yield _fault(test, typed.column.name, value, code)
+        given = [typed.column.name for typed in columns]
+        if "currency" in given:
+            known = ", ".join(literal(c) for c in (self.values.mapping.currency, *self.values.mapping.rates))
+            yield _fault(f"currency NOT IN ({known})", "currency", "currency", "CURRENCY")
+        limit = (now + timedelta(days=1)).isoformat()
+        for name in dict.fromkeys((self.values.table.happened, "known_at")):
+            if name in given:
+                said = f"CAST({quote(f'said_{name}')} AS VARCHAR)"
+                yield _fault(f"{quote(str(name))} > TIMESTAMPTZ '{limit}'", str(name), said, "FUTURE")
+
+    def _suspects(self, columns: list[Typed], now: datetime) -> Iterator[str]:
+        """Write where any fault may be, in a few quick tests a column."""
+        given = [typed.column.name for typed in columns]
+        yield from (f"coalesce({typed.suspect}, false)" for typed in columns)
+        if "currency" in given:
+            yield f"coalesce(currency <> {literal(self.values.mapping.currency)}, false)"
+        limit = (now + timedelta(days=1)).isoformat()
+        for name in dict.fromkeys((self.values.table.happened, "known_at")):
+            if name in given:
+                yield f"coalesce({quote(str(name))} > TIMESTAMPTZ '{limit}', false)"
+
+    def _shifted(self, given: list[str]) -> str:
+        """Write whether the clock was set back or forward at the local time said: fold, gap or NULL."""
+        happened = self.values.table.happened
+        source = self.how.columns.get(happened) if happened in given else None
+        if not isinstance(source, str) or self.values.source.types[source] not in ("VARCHAR", "TIMESTAMP"):
+            return "CAST(NULL AS VARCHAR)"
+        said, kind = quote(f"said_{happened}"), self.values.source.types[source]
+        return instants.sql_shifted(
+            said, kind, self.how.formats, self.how.zone or self.values.mapping.timezone, quote(str(happened))
+        )
+
+    def _dated(self) -> str:
+        """Select the rows with their business days; a return's quantity and revenue are negative."""
+        happened, calendar = self.values.table.happened, self.values.mapping.calendar
+        if happened is None:
+            return "SELECT * EXCLUDE (is_return)"
+        name, replaced = quote(happened), {"known_at": f"greatest(known_at, {quote(happened)})"}
+        if self.values.table.name == "order_lines":
+            rate = self._rate()
+            for column in CONVERTED if rate else ():
+                replaced[column] = f"CAST({column} * {rate} AS {STORED_AS['amount']})"
+            if rate:
+                replaced["currency"] = literal(self.values.mapping.currency)
+            back = "is_return OR coalesce(status = 'returned', false)"
+            replaced["quantity"] = f"CASE WHEN {back} THEN -abs(quantity) ELSE quantity END"
+            revenue = replaced.get("revenue", "revenue")
+            replaced["revenue"] = f"CASE WHEN {back} THEN -abs({revenue}) ELSE {revenue} END"
+        day = calendar.sql_day(name)
+        known = f"CASE WHEN known_at > {name} THEN {calendar.sql_day('known_at')} ELSE {day} END"  # greatest skips NULL
+        return (
+            "SELECT * EXCLUDE (is_return) REPLACE ("
+            + ", ".join(f"{how} AS {quote(column)}" for column, how in replaced.items())
+            + f"), {day} AS day, {known} AS known_on"
+        )
+
+    def _rate(self) -> str:
+        if not self.values.mapping.rates or "currency" not in self.how.columns:
+            return ""
+        known = " ".join(f"WHEN {literal(code)} THEN {rate}" for code, rate in self.values.mapping.rates.items())
+        return f"CASE currency {known} ELSE 1 END"
 
 
-def _value(column: Column, text: str, source: str, kind: str, how: TableMapping, zone: str) -> tuple[str, str]:
-    """Give the SQL of a column's typed value, NULL where the text is not acceptable, and the code for that."""
-    match column.kind:
-        case "id":
-            if kind in ("FLOAT", "DOUBLE"):  # only where nothing is lost
-                return (
-                    f"CASE WHEN {source} = floor({source}) AND abs({source}) < 9e15"
-                    f" THEN CAST(CAST({source} AS BIGINT) AS VARCHAR) END",
-                    "BAD_ID",
-                )
-            return (
-                f"CASE WHEN regexp_full_match({text}, '[^\\x00-\\x1f\\x7f]{{1,{ID_LENGTH}}}')"
-                f" AND trim({text}) <> '' THEN {text} END",
-                "BAD_ID",
-            )
-        case "text":
-            return text, "BAD_TEXT"
-        case "word":
-            words = how.words.get(column.name, {})
-            mapped = "".join(f" WHEN {literal(k)} THEN {literal(v)}" for k, v in words.items())
-            said = f"CASE {text}{mapped} ELSE {text} END" if mapped else text
-            return (
-                f"CASE WHEN {said} IN ({', '.join(literal(w) for w in column.words)}) THEN {said} END",
-                "BAD_WORD",
-            )
-        case "instant" | "day":
-            return _instant(column, text, source, kind, how, zone), "BAD_DATE"
-        case "boolean":
-            return f"TRY_CAST({text} AS BOOLEAN)", "BAD_WORD"
-        case "integer" | "amount" | "quantity":
-            plain = kind.startswith(NUMERIC) or f"regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]+)?')"
-            number = f"TRY_CAST({text} AS DOUBLE)"
-            checked = (
-                f"TRY_CAST({text} AS {STORED_AS[column.kind]})"
-                if kind == "VARCHAR"
-                else f"TRY_CAST({source} AS {STORED_AS[column.kind]})"
-            )
-            kept = f"abs({number}) <= {LARGEST_AMOUNT}" + ("" if plain is True else f" AND {plain}")
-            return f"CASE WHEN {kept} THEN {checked} END", "BAD_NUMBER"
-
-
-def _instant(column: Column, text: str, source: str, kind: str, how: TableMapping, zone: str) -> str:
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        local = source
-    elif kind.startswith(("TIMESTAMP", "DATE")):
-        local = f"timezone({literal(zone)}, CAST({source} AS TIMESTAMP))"
-    else:
-        formats = ", ".join(literal(f) for f in how.formats)
-        local = f"timezone({literal(zone)}, try_strptime({text}, [{formats}]))"
-    return f"CAST({local} AS DATE)" if column.kind == "day" else local
-
-
-def _range(column: Column, value: str) -> str:
-    """Add the code for an instant no shop can have."""
-    if column.kind != "instant":
-        return ""
-    early, late = (f"TIMESTAMPTZ '{day} 00:00:00+00'" for day in (EARLIEST, LATEST))
-    return f" WHEN {value} < {early} OR {value} >= {late} THEN 'RANGE_DATE'"
+def _fault(test: str, column: str, value: str, code: str) -> str:
+    return f"WHEN {test} THEN {{'column': {literal(column)}, 'value': {value}, 'code': {literal(code)}}}"

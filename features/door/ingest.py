@@ -1,7 +1,7 @@
 """From a shop's files to a load: accepted rows in canonical tables, the rest counted and kept with its reason."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,17 +9,24 @@ from pathlib import Path
 import duckdb
 
 from features import days, lake
-from features.door.columns import quote, source_columns, typed_columns
-from features.door.judge import count, judge, type_rows, write
-from features.door.ledger import Ledger
-from features.door.mapping import Mapping, TableMapping
-from features.door.readers import FILE, LINE, Raw, expect_columns, locate, read
-from features.door.tables import TABLES
+from features.door import quarantine
+from features.door.columns import Writer, source_columns
+from features.door.folders import Gathered, gather
+from features.door.judge import STANDING, judge
+from features.door.ledger import Ledger, count, refuse_spoilt
+from features.door.mapping import Computed, Mapping
+from features.door.quarantine import Piece
+from features.door.readers import expect_columns, locate, quote
+from features.door.requeue import requeue_mapping
+from features.door.secret import shop_key
+from features.door.shaping import shaped
+from features.door.tables import STORED_AS, TABLES, Table
+from features.door.values import Values, expect_whole_ids
 from features.errors import BadInput
 from features.home import Home
 from features.shop import Load, Shop, open_shop
 
-FUTURE_ROWS_REFUSED = 0.01  # faults.md A11: above 1 % of rows the whole file fails
+MEMORY = "1500MB"  # of DuckDB, which spills what is more; with Python and its libraries well under 4 GB
 
 
 def ingest(
@@ -31,6 +38,8 @@ def ingest(
     *,
     only_new: bool = False,
     allow_empty: bool = False,
+    requeue: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Ledger:
     """Take a shop's files in as one load: nothing is visible until all of it is.
 
@@ -39,13 +48,18 @@ def ingest(
     home, mapping, mapping_text
         Where to, and the shop's mapping with its text as the user wrote it (kept in the load).
     files
-        Files for the sources that are not packages.
+        Files for the sources that are not packages, and folders of them. Of a folder only files never taken in
+        before are read (see :func:`features.door.folders.gather`).
     now
         The machine's clock, UTC: rows of the future are quarantined by it.
     only_new
         Skip files whose very bytes were taken in before, without counting their rows as duplicates.
     allow_empty
         Accept a file that has a header and no rows.
+    requeue
+        The files are quarantines of this shop whose rows were corrected by hand.
+    say
+        Told what is being done.
 
     Raises
     ------
@@ -57,30 +71,34 @@ def ingest(
     folder = home.lake(mapping.shop)
     with lake.locked(folder / ".lock", f"the lake of {mapping.shop}"):
         before = open_shop(home, mapping.shop) if (folder / "CURRENT.json").exists() else None
-        work = _Work(mapping, before, now, allow_empty, files)
+        if requeue:
+            mapping = requeue_mapping(open_shop(home, mapping.shop).mapping, files)
+        gathered = gather(files, [how.source for how in mapping.tables.values()], now)
+        work = _Work(mapping, before, now, allow_empty, gathered, _key(home, mapping), say)
         sources = work.sources(only_new)
-        ledger = Ledger()
+        ledger = Ledger(warnings=gathered.notes)
         if not sources and before is not None:
             home.adopt(mapping.shop)  # a run killed before its last step left that to this one
             return ledger
-        with (
-            lake.staging(folder / "loads" / "next") as staged,
-            tempfile.TemporaryDirectory() as spill,
-            duckdb.connect(config={"temp_directory": spill}) as con,
-        ):
-            con.execute("SET TimeZone = 'UTC'")
+        with lake.staging(folder / "loads" / "next") as staged:
             seen: set[Path] = set()
             for table, paths in sources.items():
-                ledger.add(work.take_in(con, table, paths, staged), table, again=seen >= set(paths))
+                ledger.add(work.take_in(table, paths, staged), table, again=seen >= set(paths))
                 seen |= set(paths)
             if not ledger.balanced():
                 raise AssertionError(f"the ledger does not add up: {ledger.as_dict()}")
-            if ledger.accepted or ledger.quarantined or ledger.noted("accepted") or before is None:
-                days.write(con, staged, before, mapping.calendar)
+            has_news = ledger.accepted or ledger.noted("accepted") or (ledger.quarantined and work.has_new_files())
+            if has_news or before is None:
                 lake.write_bytes(staged / "shop.yaml", mapping_text)
                 _publish(home, mapping.shop, before, staged, ledger, work.checksums)
     home.adopt(mapping.shop)
     return ledger
+
+
+def _key(home: Home, mapping: Mapping) -> bytes | None:
+    """Read the shop's key if a column of the mapping is kept as its HMAC."""
+    columns = [column for how in mapping.tables.values() for column in how.columns.values()]
+    return shop_key(home) if any(isinstance(column, Computed) and column.hmac for column in columns) else None
 
 
 def _publish(
@@ -107,15 +125,17 @@ class _Work:
     before: Shop | None
     now: datetime
     allow_empty: bool
-    files: Sequence[Path]
+    gathered: Gathered
+    key: bytes | None
+    say: Callable[[str], None]
     checksums: dict[str, str] = field(default_factory=dict)
 
     def sources(self, only_new: bool) -> dict[str, list[Path]]:
         """Match each mapped table with its files; the first load must bring order lines."""
-        known = self.before.source_checksums() if self.before and only_new else set()
+        known = self._known()
         found: dict[str, list[Path]] = {}
         for name, how in self.mapping.tables.items():
-            for path in locate(how.source, self.files):
+            for path in locate(how.source, self.gathered.files):
                 if not path.is_file():
                     raise BadInput(f"{path}: no such file")
                 key = f"{name}/{path.name}"
@@ -124,49 +144,90 @@ class _Work:
                         f"{path}: another file given is called {path.name} too; rename one or ingest it after"
                     )
                 self.checksums[key] = lake.sha256_file(path)
-                if self.checksums[key] not in known:
+                if self.checksums[key] not in known or not (only_new or path in self.gathered.dropped):
                     found.setdefault(name, []).append(path)
         if self.before is None and "order_lines" not in found:
             wanted = self.mapping.tables["order_lines"].source
             raise BadInput(f"order_lines: no file given matches {wanted!r} of the mapping {self.mapping.shop}")
         return found
 
-    def take_in(self, con: duckdb.DuckDBPyConnection, name: str, paths: list[Path], staged: Path) -> Ledger:
+    def has_new_files(self) -> bool:
+        """Tell whether any file's bytes were never taken in before."""
+        return not set(self.checksums.values()) <= self._known()
+
+    def _known(self) -> set[str]:
+        return self.before.source_checksums() if self.before else set()
+
+    def take_in(self, name: str, paths: list[Path], staged: Path) -> Ledger:
         """Take one table's files in and write its accepted and its quarantined rows."""
         table, how = TABLES[name], self.mapping.tables[name]
-        raw = self._read(con, name, paths, how)
-        typed = typed_columns(table, how, raw, self.mapping.timezone)
-        type_rows(con, table, how, typed, self.mapping, self.now)
-        judge(con, table, how, self.before)
-        ledger = count(con, table)
-        if ledger.rows_in and ledger.reasons.get("FUTURE", 0) > FUTURE_ROWS_REFUSED * ledger.rows_in:
-            n = ledger.reasons["FUTURE"]
-            raise BadInput(f"{paths[0].name}: {n} of {ledger.rows_in} rows lie in the future of this machine's clock")
-        write(con, table, staged)
+        with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+            spill = Path(folder) / "text"
+            spill.mkdir()
+            con.execute(f"SET memory_limit = '{MEMORY}'")
+            con.execute(f"SET temp_directory = '{folder}/spilled'")
+            con.execute("SET TimeZone = 'UTC'")
+            con.execute("CREATE TEMP TABLE files (first_row BIGINT, end_row BIGINT, newest TIMESTAMPTZ)")
+            pieces = [self._type_rows(con, table, path, spill) for path in paths]
+            self.say(f"{name}: {_single(con, 'SELECT count(*) FROM typed'):,} rows read; judging them")
+            judge(con, table, how, self.before, self.mapping.calendar)
+            _view_accepted(con, table)
+            ledger = count(con, table, [piece.source for piece in pieces])
+            self.say(f"{name}: writing {ledger.accepted:,} rows")
+            _write(con, table, staged)
+            if ledger.quarantined:
+                quarantine.write(con, table, how, pieces, self.key, staged)
+            if name == "order_lines":
+                days.write(con, staged, self.mapping.calendar)
         return ledger
 
-    def _read(self, con: duckdb.DuckDBPyConnection, name: str, paths: list[Path], how: TableMapping) -> Raw:
-        raw = read(con, "raw", paths, how)
-        if not self.allow_empty and con.execute("SELECT count(*) FROM raw").fetchone() == (0,):
-            raise BadInput(f"{paths[0]}: a header and no rows; give --allow-empty if that is right")
-        if how.join is not None:
-            joined = locate(how.join.source, self.files)
-            if not joined:
-                raise BadInput(f"{name}: no file given matches {how.join.source!r}, which its mapping joins")
-            other = read(con, "joined", joined, how)
-            expect_columns(other, [how.join.key], joined)
-            expect_columns(raw, [how.join.key], paths)
-            twice = con.execute(
-                f"SELECT {quote(how.join.key)} FROM joined GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
-            ).fetchone()
-            if twice is not None:
-                raise BadInput(
-                    f"{joined[0]}: {how.join.key} {twice[0]!r} stands more than once; a joined file has one row per key"
-                )
-            con.execute(
-                f"CREATE OR REPLACE TEMP TABLE raw AS SELECT r.*, j.* EXCLUDE ({quote(how.join.key)}, {FILE}, {LINE})"
-                f" FROM raw r LEFT JOIN joined j USING ({quote(how.join.key)})"
-            )
-            raw = Raw("raw", {row[0]: row[1] for row in con.execute("DESCRIBE raw").fetchall()})
-        expect_columns(raw, list(source_columns(how)), paths)
-        return raw
+    def _type_rows(self, con: duckdb.DuckDBPyConnection, table: Table, path: Path, spill: Path) -> Piece:
+        """Add one file's rows to `typed`, and the numbers of its rows to `files`."""
+        how = self.mapping.tables[table.name]
+        self.say(f"{table.name}: reading {path.name}")
+        source = shaped(con, table.name, path, how, self.gathered.files, spill)
+        expect_columns(source, list(source_columns(how)))
+        expect_whole_ids(con, table, how, source)
+        query = Writer(Values(table, how, self.mapping, source, self.key)).query(self.now)
+        is_first = con.execute("SELECT count(*) FROM files").fetchone() == (0,)
+        first_row = 0 if is_first else _single(con, "SELECT count(*) FROM typed")
+        con.execute(f"{'CREATE TEMP TABLE typed AS' if is_first else 'INSERT INTO typed BY NAME'} {query}")
+        newest = f"max({quote(table.happened)}) FILTER (fault IS NULL)" if table.happened else "NULL"
+        con.execute(
+            f"INSERT INTO files SELECT $first, $first + count(*), {newest} FROM typed WHERE rowid >= $first",
+            {"first": first_row},
+        )
+        if not self.allow_empty and _single(con, "SELECT count(*) FROM typed") == first_row and not source.broken:
+            raise BadInput(f"{path}: a header and no rows; give --allow-empty if that is right")
+        refuse_spoilt(con, source, first_row)
+        return Piece(source, first_row)
+
+
+def _single(con: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = con.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _view_accepted(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Make `accepted` and `reversals` have every column of the canonical table."""
+    for name, rows in (("accepted", f"SELECT * FROM typed WHERE {STANDING}"), ("taken_back", "FROM reversals")):
+        have = {row[0] for row in con.execute(f"DESCRIBE {rows}").fetchall()}
+        lacking = "".join(
+            f", CAST(NULL AS {STORED_AS[column.kind]}) AS {quote(column.name)}"
+            for column in table.columns
+            if column.name not in have
+        )
+        con.execute(f"CREATE TEMP VIEW {name} AS SELECT *{lacking} FROM ({rows})")
+        if table.name != "order_lines":
+            return
+
+
+def _write(con: duckdb.DuckDBPyConnection, table: Table, staged: Path) -> None:
+    """Write the accepted rows in the order of their files; facts, few and looked up by key, in its order."""
+    columns = [*table.names, *(("day", "known_on") if table.happened else ())]
+    rows = f"SELECT {', '.join(map(quote, columns))}%s FROM %s"
+    if table.name == "order_lines":
+        query = f"{rows % (', 1::TINYINT AS sign', 'accepted')} UNION ALL {rows % (', -1::TINYINT', 'taken_back')}"
+    else:
+        query = rows % ("", "accepted") + (f" ORDER BY {', '.join(table.key)}" if table.happened is None else "")
+    con.execute(f"COPY ({query}) TO '{staged / table.name}.parquet' (FORMAT parquet, COMPRESSION zstd)")

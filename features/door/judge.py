@@ -1,210 +1,215 @@
-"""What becomes of each row: typed, then accepted, set aside, known already or quarantined with the reason."""
+"""What becomes of each row: accepted, set aside, known already or quarantined with the reason.
 
-from datetime import datetime, timedelta
-from pathlib import Path
+Rows are numbered in the order of their files: ``n`` is the rowid of the temporary table ``typed``. What a row says for
+itself stands in ``typed.aside`` and ``typed.fault``; what follows from other rows, in this load or before it, goes
+into ``fates``. A row with neither is accepted.
+"""
 
 import duckdb
 
-from features.door.columns import Typed, condition, literal, quote
-from features.door.ledger import Ledger
-from features.door.mapping import Mapping, TableMapping
-from features.door.readers import FILE, LINE
+from features.calendar import BusinessCalendar
+from features.door.mapping import TableMapping
+from features.door.readers import quote
 from features.door.tables import STORED_AS, Table
 from features.shop import Shop
 
+GOOD = "fault IS NULL AND aside IS NULL"
+STANDING = f"{GOOD} AND typed.rowid NOT IN (SELECT n FROM fates)"
+FAULT = 'STRUCT("column" VARCHAR, value VARCHAR, code VARCHAR)'
+LATER = 1 << 48  # added to this load's row numbers: its rows come after all of the lake's
 
-def type_rows(
-    con: duckdb.DuckDBPyConnection,
-    table: Table,
-    how: TableMapping,
-    typed: list[Typed],
-    mapping: Mapping,
-    now: datetime,
-) -> None:
-    """Write `typed`: each row's canonical values, its first fault and the reason it is set aside, if any."""
-    values = {t.column.name: t.value for t in typed}
-    absent = [c for c in table.columns if c.name not in values]
-    columns = [f"{t.value} AS {quote(t.column.name)}" for t in typed]
-    columns += [f"CAST(NULL AS {STORED_AS[c.kind]}) AS {quote(c.name)}" for c in absent]
-    first = [
-        f"WHEN ({t.code}) IS NOT NULL THEN {{'column': {literal(t.column.name)}, 'value': {t.text}, 'code': {t.code}}}"
-        for t in typed
-    ]
-    if table.happened in values:
-        limit = (now + timedelta(days=1)).isoformat()
-        happened = next(t for t in typed if t.column.name == table.happened)
-        fault = f"{{'column': '{table.happened}', 'value': {happened.text}, 'code': 'FUTURE'}}"
-        first.append(f"WHEN {happened.value} > TIMESTAMPTZ '{limit}' THEN {fault}")
-    aside = [f"WHEN {condition(rule.when)} THEN {literal(rule.reason)}" for rule in how.set_aside]
-    if table.name == "order_lines":
-        aside.append(f"WHEN {values['quantity']} = 0 THEN 'quantity_zero'")
-    returned = condition(how.returns) if how.returns else "false"
-    reason = f"CASE {' '.join(aside)} END" if aside else "CAST(NULL AS VARCHAR)"
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE typed AS {_dated(table, mapping)} FROM"
-        f" (SELECT {FILE}, {LINE}, {', '.join(columns)},"
-        f" CASE {' '.join(first)} END AS fault, {reason} AS aside, {returned} AS is_return FROM raw)"
-    )
+Connection = duckdb.DuckDBPyConnection
 
 
-def _dated(table: Table, mapping: Mapping) -> str:
-    """Select typed rows with their business days; a return's quantity and revenue are negative."""
+def judge(con: Connection, table: Table, how: TableMapping, before: Shop | None, calendar: BusinessCalendar) -> None:
+    """Write `fates`, and for order lines `old` (the lake's lines of the same orders) and `reversals`.
+
+    A reversal is the earlier version of a line that was corrected or cancelled, to be written with sign -1.
+    """
+    con.execute(f"CREATE TEMP TABLE fates (n BIGINT, fate VARCHAR, aside VARCHAR, fault {FAULT})")
     if table.happened is None:
-        return "SELECT *"
-    happened = quote(table.happened)
-    known = f"greatest(known_at, {happened})"  # greatest ignores NULL: without known_at a row is known as it happens
-    signed = (
-        "CASE WHEN is_return THEN -abs(quantity) ELSE quantity END AS quantity,"
-        " CASE WHEN is_return THEN -abs(revenue) ELSE revenue END AS revenue, "
-        if table.name == "order_lines"
-        else ""
-    )
-    return (
-        f"SELECT * REPLACE ({signed}{known} AS known_at),"
-        f" {mapping.calendar.sql_day(happened)} AS day, {mapping.calendar.sql_day(known)} AS known_on"
-    )
-
-
-def judge(con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, before: Shop | None) -> None:
-    """Write `judged`: the typed rows with what becomes of each: accepted, aside, duplicate or quarantined."""
-    content = ", ".join(
-        f"coalesce(CAST({quote(name)} AS VARCHAR), chr(0))" for name in table.names if name != "known_at"
-    )
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE hashed AS SELECT *, CAST(md5(concat_ws(chr(31), {content})) AS UUID) AS row_key,"
-        " CASE WHEN aside IS NOT NULL THEN 'aside' WHEN fault IS NOT NULL THEN 'quarantined' ELSE 'accepted' END"
-        " AS fate FROM typed"
-    )
-    if table.happened is None:
-        con.execute(_last_words(before, table))
+        _last_words(con, table, before)
         return
-    con.execute(_repeated(how.repeats == "keep"))
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE judged AS SELECT h.* REPLACE (coalesce(r.row_key, h.row_key) AS row_key,"
-        " CASE WHEN h.fate = 'accepted' AND (coalesce(r.is_duplicate, false) OR coalesce(r.row_key, h.row_key) IN"
-        f" ({_known_keys(before, table)})) THEN 'duplicate' ELSE h.fate END AS fate)"
-        f" FROM hashed h LEFT JOIN repeated r ON h.{FILE} = r.{FILE} AND h.{LINE} = r.{LINE}"
-    )
-    key = ("order_id", "line_no") if table.name == "order_lines" and "line_no" in how.columns else table.key
-    if key:
-        _settle_conflicts(con, table, key, before)
-
-
-def _last_words(before: Shop | None, table: Table) -> str:
-    """Judge facts: a key's last row stands; the others repeat it or are superseded, as it may repeat the lake's."""
-    key, known = ", ".join(table.key), "SELECT CAST(NULL AS UUID) WHERE false"
-    if parts := before.parts(table.name) if before else []:
-        known = (
-            f"SELECT row_key FROM read_parquet({[str(p) for p in parts]}, filename = true)"
-            f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY filename DESC) = 1"
-        )
-    later = f"OVER (PARTITION BY fate = 'accepted', {key} ORDER BY {FILE} DESC, {LINE} DESC)"
-    return (
-        "CREATE OR REPLACE TEMP TABLE judged AS SELECT * EXCLUDE (standing, nth_last) REPLACE ("
-        " CASE WHEN fate = 'accepted' AND row_key <> standing THEN 'superseded' ELSE aside END AS aside,"
-        " CASE WHEN fate <> 'accepted' THEN fate WHEN row_key <> standing THEN 'aside'"
-        f" WHEN nth_last > 1 OR row_key IN ({known}) THEN 'duplicate' ELSE fate END AS fate)"
-        f" FROM (SELECT *, first_value(row_key) {later} AS standing, row_number() {later} AS nth_last FROM hashed)"
-    )
-
-
-def _repeated(keep: bool) -> str:
-    """Number the rows that stand more than once; where the mapping keeps repeats, each gets a key of its own."""
-    nth = f"row_number() OVER (PARTITION BY row_key ORDER BY known_at, {FILE}, {LINE})"  # the earliest word stands
-    again = (
-        "CASE WHEN nth > 1 THEN CAST(md5(CAST(row_key AS VARCHAR) || nth) AS UUID) ELSE row_key END"
-        if keep
-        else "row_key"
-    )
-    return (
-        f"CREATE OR REPLACE TEMP TABLE repeated AS SELECT {FILE}, {LINE}, {again} AS row_key,"
-        f" {'false' if keep else 'nth > 1'} AS is_duplicate"
-        f" FROM (SELECT {FILE}, {LINE}, row_key, {nth} AS nth FROM hashed"
-        " WHERE fate = 'accepted' AND row_key IN (SELECT row_key FROM hashed WHERE fate = 'accepted'"
-        " GROUP BY row_key HAVING count(*) > 1))"
-    )
-
-
-def _settle_conflicts(con: duckdb.DuckDBPyConnection, table: Table, key: tuple[str, ...], before: Shop | None) -> None:
-    """Same key, other content: the row in the lake stands, else the first of the load; the others go to quarantine."""
-    parts = before.parts(table.name) if before else []
-    named = ", ".join(key)
-    again = f"row_number() OVER (PARTITION BY {named} ORDER BY {FILE}, {LINE}) > 1"
-    if parts:
-        again += f" OR ({named}) IN (SELECT ({named}) FROM read_parquet({[str(p) for p in parts]}))"
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE conflicts AS SELECT {FILE}, {LINE} FROM judged"
-        f" WHERE fate = 'accepted' AND {' AND '.join(f'{name} IS NOT NULL' for name in key)} QUALIFY {again}"
-    )
-    fault = f"{{'column': '{named}', 'value': NULL, 'code': 'DUP_CONFLICT'}}"
-    con.execute(
-        f"UPDATE judged SET fate = 'quarantined', fault = {fault}"
-        f" WHERE ({FILE}, {LINE}) IN (SELECT ({FILE}, {LINE}) FROM conflicts)"
-    )
-
-
-def _known_keys(before: Shop | None, table: Table) -> str:
-    """Write the query for the keys of all rows accepted before."""
-    parts = before.parts(table.name) if before else []
-    return (
-        f"SELECT row_key FROM read_parquet({[str(p) for p in parts]})"
-        if parts
-        else "SELECT CAST(NULL AS UUID) WHERE false"
-    )
-
-
-def count(con: duckdb.DuckDBPyConnection, table: Table) -> Ledger:
-    """Count what became of one table's rows."""
-    fates = dict(con.execute("SELECT fate, count(*) FROM judged GROUP BY fate").fetchall())
-    reasons = con.execute(
-        "SELECT coalesce(aside, fault.code) AS reason, count(*) FROM judged"
-        " WHERE fate IN ('aside', 'quarantined') GROUP BY 1"
-    ).fetchall()
-    notes = {}
+    _recall(con, table, before)
+    numbered = table.name == "order_lines" and "line_no" in how.columns
+    key = ("order_id", "line_no") if numbered else table.key
+    _mark_alike(con, key or _content(con, table))
+    _drop_duplicates(con, table, how.repeats == "keep", key or _content(con, table))
     if table.name == "order_lines":
-        row = con.execute(
-            "SELECT count(*) FILTER (customer_id IS NULL), count(*) FILTER (quantity < 0) FROM judged"
-            " WHERE fate = 'accepted'"
-        ).fetchone()
-        notes = dict(zip(("guest_lines", "return_lines"), row or (), strict=True))
-    return Ledger(
-        sum(fates.values()),
-        fates.get("accepted", 0),
-        fates.get("aside", 0),
-        fates.get("duplicate", 0),
-        fates.get("quarantined", 0),
-        dict(reasons),
-        notes,
-    )
+        _follow_versions(con, table, numbered, how.corrections == "newest", calendar)
+        _quarantine_orphans(con)
+    elif key:
+        _quarantine_conflicts(con, key)
 
 
-RIGHT = {
-    "EMPTY": "a value",
-    "BAD_ID": "1 to 64 characters without control characters, not only spaces",
-    "BAD_DATE": "one of the mapping's formats",
-    "BAD_NUMBER": "plain digits with an optional sign and decimal point, up to 1,000,000,000",
-    "BAD_WORD": "one of the words the table knows, or a `words` entry in the mapping",
-    "RANGE_DATE": "a day from 1990-01-01 to 2099-12-31",
-    "FUTURE": "an instant not after tomorrow by this machine's clock",
-    "DUP_CONFLICT": "one row per key",
-}
+def _content(con: Connection, table: Table) -> tuple[str, ...]:
+    """Name the columns in which two rows are compared: those the mapping has, but when they became known."""
+    typed = {row[0] for row in con.execute("DESCRIBE typed").fetchall()}
+    return tuple(name for name in table.names if name != "known_at" and name in typed)
 
 
-def write(con: duckdb.DuckDBPyConnection, table: Table, staged: Path) -> None:
-    """Write the accepted rows in the order of their key, and the quarantine as Parquet and CSV."""
-    names = [*table.names, *(("day", "known_on") if table.happened else ()), "row_key"]
-    columns = ", ".join(map(quote, names))
-    order = [c for c in ("customer_id", "day", "order_id", *table.key, "product_id") if c in names]
+def _names(columns: tuple[str, ...]) -> str:
+    return ", ".join(map(quote, columns))
+
+
+def _recall(con: Connection, table: Table, before: Shop | None) -> None:
+    """Write `old`: the lake's rows that this load may repeat or change, numbered ``nth`` in the order they came."""
+    parts = [str(path) for path in before.parts(table.name)] if before else []
+    if not parts:
+        columns = ", ".join(f"{quote(column.name)} {STORED_AS[column.kind]}" for column in table.columns)
+        con.execute(f"CREATE TEMP TABLE old ({columns}, day BIGINT, known_on BIGINT, sign TINYINT, nth BIGINT)")
+        return
+    if table.name == "order_lines":
+        orders = "SELECT coalesce(returns_order_id, order_id) FROM typed UNION SELECT order_id FROM typed"
+        where = f"coalesce(returns_order_id, order_id) IN ({orders})"
+    elif table.key:
+        where = f"({_names(table.key)}) IN (SELECT ({_names(table.key)}) FROM typed)"
+    else:
+        names, happened = _names(_content(con, table)), quote(str(table.happened))
+        limits = con.execute(f"SELECT min({happened}), max({happened}) FROM typed WHERE {GOOD}").fetchone() or (
+            None,
+            None,
+        )
+        con.execute("SET VARIABLE earliest = ?", [limits[0]])
+        con.execute("SET VARIABLE latest = ?", [limits[1]])
+        where = (
+            f"{happened} BETWEEN getvariable('earliest') AND getvariable('latest')"
+            f" AND hash({names}) IN (SELECT hash({names}) FROM typed WHERE {GOOD})"
+        )
     con.execute(
-        f"COPY (SELECT {columns} FROM judged WHERE fate = 'accepted' ORDER BY {', '.join([*order, 'row_key'])})"
-        f" TO '{staged / table.name}.parquet' (FORMAT parquet, COMPRESSION zstd)"
+        f"CREATE TEMP TABLE old AS SELECT * EXCLUDE (filename), row_number() OVER (ORDER BY filename) AS nth"
+        f" FROM read_parquet({parts}, union_by_name = true, filename = true) WHERE {where}"
     )
-    right = " ".join(f"WHEN {literal(code)} THEN {literal(text)}" for code, text in RIGHT.items())
+
+
+def _mark_alike(con: Connection, key: tuple[str, ...]) -> None:
+    """Write `alike`: the 64-bit hashes of keys that stand more than once. They pick candidates; columns decide."""
+    names = _names(key)
     con.execute(
-        f'CREATE OR REPLACE TEMP TABLE kept_aside AS SELECT {literal(table.name)} AS "table", {FILE} AS file,'
-        f' {LINE} AS line, fault.column AS "column", fault.value AS value, fault.code AS code,'
-        f" CASE fault.code {right} END AS expected FROM judged WHERE fate = 'quarantined' ORDER BY file, line"
+        f"CREATE TEMP TABLE alike AS SELECT h FROM (SELECT hash({names}) AS h FROM typed WHERE {GOOD})"
+        f" GROUP BY h HAVING count(*) > 1 UNION SELECT hash({names}) FROM old"
     )
-    if con.execute("SELECT count(*) FROM kept_aside").fetchone() != (0,):
-        for ending, how in (("parquet", "FORMAT parquet"), ("csv", "FORMAT csv, HEADER")):
-            con.execute(f"COPY kept_aside TO '{staged / 'quarantine'}_{table.name}.{ending}' ({how})")
+
+
+def _drop_duplicates(con: Connection, table: Table, keep: bool, key: tuple[str, ...]) -> None:
+    """Find rows told before, in every column but when they became known; the earliest word stands.
+
+    Where repeats are kept, a row is a duplicate only if the lake holds as many of its kind (the same file again).
+    """
+    content, names = _content(con, table), _names(_content(con, table))
+    same = " AND ".join(f"c.{quote(name)} IS NOT DISTINCT FROM told.{quote(name)}" for name in content)
+    first_told = "WHERE sign > 0" if table.name == "order_lines" else ""
+    con.execute(
+        "INSERT INTO fates SELECT n, 'duplicate', NULL, NULL FROM"
+        f" (SELECT rowid AS n, {names}, row_number() OVER (PARTITION BY {names} ORDER BY known_at, rowid) AS nth"
+        f" FROM typed WHERE {GOOD} AND hash({_names(key)}) IN (FROM alike)) c"
+        f" LEFT JOIN (SELECT {names}, count(*) AS times FROM old {first_told} GROUP BY ALL) told ON {same}"
+        f" WHERE {'nth <= coalesce(times, 0)' if keep else 'nth > 1 OR times IS NOT NULL'}"
+    )
+
+
+def _follow_versions(con: Connection, table: Table, numbered: bool, newest: bool, calendar: BusinessCalendar) -> None:
+    """Follow order lines told again with other content: cancelled, or corrected where the mapping takes corrections.
+
+    The later version stands from when it was known, and a row with sign -1 takes the earlier one back. Without
+    ``line_no`` only a cancellation is recognised: the first line of the same order, product, quantity and revenue
+    that is not cancelled yet. Whatever else comes twice under one number is quarantined: nobody says which is right.
+    """
+    names = _names(_content(con, table))
+    key = "order_id, line_no" if numbered else "order_id, product_id, abs(quantity), abs(revenue)"
+    asked = (
+        "line_no IS NOT NULL AND hash(order_id, line_no) IN (FROM alike)"
+        if numbered
+        else f"order_id IN (SELECT order_id FROM typed WHERE {STANDING} AND status = 'cancelled')"
+    )
+    con.execute(
+        f"CREATE TEMP TABLE versions AS SELECT rowid AS n, rowid + {LATER} AS nth, {names}, known_at, day"
+        f" FROM typed WHERE {STANDING} AND {asked} UNION ALL BY NAME"
+        f" SELECT nth, {names}, known_at, day FROM (SELECT *,"
+        f" row_number() OVER (PARTITION BY {names}, sign ORDER BY nth) AS k,"
+        f" count(*) FILTER (sign < 0) OVER (PARTITION BY {names}) AS gone FROM old) WHERE sign > 0 AND k > gone"
+    )
+    replaces = "true" if newest and numbered else "coalesce(status = 'cancelled', false)"
+    occurrence = f", row_number() OVER (PARTITION BY {key}, {replaces} ORDER BY nth) AS occurrence"
+    key += "" if numbered else ", occurrence"
+    con.execute(
+        f"CREATE TEMP TABLE chain AS SELECT *, version > 1 AND NOT replaces AS conflicts FROM (SELECT *,"
+        f" {replaces} AS replaces, row_number() OVER (PARTITION BY {key} ORDER BY nth) AS version"
+        f" FROM (SELECT *{'' if numbered else occurrence} FROM versions))"
+    )
+    if numbered:
+        con.execute(
+            "INSERT INTO fates SELECT n, 'quarantined', NULL,"
+            " {'column': 'order_id, line_no', 'value': order_id || ', ' || line_no, 'code': 'DUP_CONFLICT'}"
+            " FROM chain WHERE conflicts AND n IS NOT NULL"
+        )
+    _take_back(con, key, names, calendar)
+
+
+def _take_back(con: Connection, key: str, names: str, calendar: BusinessCalendar) -> None:
+    """Date each later version by when it can have been known, and write the rows that take the earlier ones back.
+
+    A version without a ``known_at`` of its own is known no earlier than the newest row of its file happened.
+    """
+    con.execute(
+        "CREATE TEMP TABLE later AS SELECT n, CASE WHEN known_at > ordered_at THEN known_at"
+        " ELSE greatest(known_at, newest) END AS known_at FROM chain JOIN files ON n >= first_row AND n < end_row"
+        " WHERE version > 1 AND NOT conflicts"
+    )
+    con.execute(
+        f"UPDATE typed SET known_at = later.known_at, known_on = {calendar.sql_day('later.known_at')}"
+        " FROM later WHERE typed.rowid = later.n"
+    )
+    con.execute(
+        f"CREATE TEMP TABLE reversals AS SELECT {names}, c.day, later.known_at,"
+        f" {calendar.sql_day('later.known_at')} AS known_on FROM"
+        f" (SELECT *, lead(n) OVER (PARTITION BY {key} ORDER BY nth) AS next_n FROM chain WHERE NOT conflicts) c"
+        " JOIN later ON next_n = later.n"
+    )
+
+
+def _quarantine_orphans(con: Connection) -> None:
+    """Find returns that name an order nobody knows, or one made after them."""
+    named = f"SELECT returns_order_id FROM typed WHERE {STANDING}"
+    con.execute(
+        "INSERT INTO fates WITH orders AS (SELECT order_id, min(ordered_at) AS ordered_at FROM"
+        f" (SELECT order_id, ordered_at FROM typed WHERE {STANDING} AND quantity > 0 AND order_id IN ({named})"
+        "  UNION ALL SELECT order_id, ordered_at FROM old WHERE quantity > 0) GROUP BY order_id)"
+        " SELECT typed.rowid, 'quarantined', NULL,"
+        " {'column': 'returns_order_id', 'value': returns_order_id, 'code': 'ORPHAN_RETURN'}"
+        " FROM typed LEFT JOIN orders ON returns_order_id = orders.order_id"
+        f" WHERE {STANDING} AND returns_order_id IS NOT NULL"
+        " AND (orders.order_id IS NULL OR orders.ordered_at > typed.ordered_at)"
+    )
+
+
+def _quarantine_conflicts(con: Connection, key: tuple[str, ...]) -> None:
+    """Same key, other content: the row in the lake stands, else the first of the load; the others go to quarantine."""
+    names = _names(key)
+    con.execute(
+        "INSERT INTO fates SELECT n, 'quarantined', NULL,"
+        f" {{'column': '{', '.join(key)}', 'value': concat_ws(', ', {names}), 'code': 'DUP_CONFLICT'}}"
+        f" FROM (SELECT rowid AS n, {names}, row_number() OVER (PARTITION BY {names} ORDER BY rowid) AS nth"
+        f" FROM typed WHERE {STANDING} AND hash({names}) IN (FROM alike))"
+        f" WHERE nth > 1 OR ({names}) IN (SELECT ({names}) FROM old)"
+    )
+
+
+def _last_words(con: Connection, table: Table, before: Shop | None) -> None:
+    """Judge facts: a key's last row stands; the others repeat it or are superseded, as it may repeat the lake's."""
+    key, names = _names(table.key), _names(_content(con, table))
+    parts = [str(path) for path in before.parts(table.name)] if before else []
+    standing = (
+        f"SELECT hash({names}) AS h, {key} FROM read_parquet({parts}, union_by_name = true, filename = true)"
+        f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY filename DESC) = 1"
+        if parts
+        else f"SELECT 0::UBIGINT AS h, {key} FROM typed LIMIT 0"
+    )
+    last = f"OVER (PARTITION BY {key} ORDER BY rowid DESC)"
+    con.execute(
+        "INSERT INTO fates SELECT n, CASE WHEN c.h <> last_h THEN 'aside' ELSE 'duplicate' END,"
+        " CASE WHEN c.h <> last_h THEN 'superseded' END, NULL FROM"
+        f" (SELECT rowid AS n, {key}, hash({names}) AS h, first_value(hash({names})) {last} AS last_h,"
+        f" row_number() {last} AS nth_last FROM typed WHERE {GOOD}) c LEFT JOIN ({standing}) old USING ({key})"
+        " WHERE c.h <> last_h OR nth_last > 1 OR c.h = old.h"
+    )

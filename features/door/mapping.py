@@ -2,6 +2,7 @@
 
 import difflib
 from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -47,6 +48,8 @@ class Computed(Strict):
     """A canonical column that is not simply one source column. Exactly one way of computing it is given."""
 
     constant: str | None = None
+    first: list[str] | None = None  # the first of these columns that is not empty
+    hmac: str | None = None  # personal data (e-mail, phone): only its HMAC by the shop's key is kept
     sum: list[str] | None = None
     product: list[str] | None = None
     join: list[str] | None = None  # texts with `separator` between; empty parts are left out
@@ -55,9 +58,10 @@ class Computed(Strict):
 
     @model_validator(mode="after")
     def _one_way(self) -> "Computed":
-        ways = [w for w in ("constant", "sum", "product", "join") if getattr(self, w) is not None]
+        known = ("constant", "first", "hmac", "sum", "product", "join")
+        ways = [way for way in known if getattr(self, way) is not None]
         if len(ways) != 1:
-            raise ValueError(f"give exactly one of constant, sum, product, join; found {', '.join(ways) or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(known)}; found {', '.join(ways) or 'none'}")
         return self
 
 
@@ -75,6 +79,35 @@ class JoinedFile(Strict):
     key: str
 
 
+class FillDown(Strict):
+    """Columns an export gives only on the first row of a group, such as an order's first line."""
+
+    by: str
+    columns: list[str]
+
+
+class Numbers(Strict):
+    """Forms of numbers that are right here besides plain digits; nothing else is read as a number."""
+
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    decimal: Literal[".", ","] = "."
+    strip: list[str] = Field(default_factory=list)  # currency signs and units around a number
+    full_width: bool = False  # １，２００ as 1,200
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Numbers":
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}")
+        return self
+
+
+class Ids(Strict):
+    """How identifiers are made equal. Off by default: ids are kept as they are written."""
+
+    trim: bool = False
+    nfkc: bool = False  # full-width letters as ASCII, half-width kana as full; ① and 1 become the same
+
+
 class Expect(Strict):
     """When a table should be there, so that a late one is known to be late."""
 
@@ -86,16 +119,23 @@ class TableMapping(Strict):
     """Where one canonical table comes from and how it is read."""
 
     source: str  # `package:NAME/PATH`, or a file name or glob looked for in the files given
-    encoding: str = "utf-8"
-    delimiter: str = ","
+    encoding: str = "utf-8"  # a byte order mark in the file wins
+    delimiter: str | None = None  # default a comma, in .tsv a tab
+    sheet: str | None = None  # of a workbook; default its first
+    # strptime formats, or epoch_s, epoch_ms, epoch_us, excel (days since 1899-12-30)
     formats: list[str] = Field(default=["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
+    numbers: Numbers = Numbers()
+    ids: Ids = Ids()
     zone: str | None = None  # the zone of times written without one; default the shop's
     join: JoinedFile | None = None
+    fill_down: FillDown | None = None
     columns: dict[str, str | Computed]
     words: dict[str, dict[str, str]] = Field(default_factory=dict)  # canonical column -> {source value: our word}
     set_aside: list[SetAside] = Field(default_factory=list)
     returns: When | None = None  # order lines that are returns or cancellations: their quantity is negative
     repeats: Literal["drop", "keep"] = "drop"
+    corrections: Literal["quarantine", "newest"] = "quarantine"  # the same key with other content, in a later row
+    personal_data: list[str] = Field(default_factory=list)  # canonical columns that may hold e-mail or phone
     expect: Expect | None = None
 
 
@@ -119,6 +159,9 @@ class Mapping(Strict):
     timezone: str = "Asia/Tokyo"
     day_starts_at: time = time(0)
     clock: Literal["system"] | date = "system"
+    rates: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Annotated[Decimal, Field(gt=0)]] = Field(
+        default_factory=dict
+    )  # what one unit of another currency is worth; without it rows in it are quarantined
     notice: str | None = None  # what its licence asks to be shown
     predict: Predict
     tables: dict[str, TableMapping]
@@ -134,7 +177,7 @@ class Mapping(Strict):
         for name, table in self.tables.items():
             _expect_known(name, list(TABLES), f"tables.{name}")
             known = TABLES[name]
-            for column in (*table.columns, *table.words):
+            for column in (*table.columns, *table.words, *table.personal_data):
                 _expect_known(column, list(known.names), f"tables.{name}.columns.{column}")
             lacking = [c.name for c in known.columns if c.required and c.name not in table.columns]
             if lacking:
@@ -217,6 +260,9 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
         "expect": Expect,
         "set_aside": SetAside,
         "Computed": Computed,
+        "fill_down": FillDown,
+        "numbers": Numbers,
+        "ids": Ids,
         "when": Condition,
         "returns": Condition,
     }

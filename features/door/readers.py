@@ -1,28 +1,70 @@
-"""Reading a shop's files without guessing: each row keeps its file and line, each column its source type."""
+"""A shop's files as sources that SQL can read, without guessing: nothing is typed, dropped or repaired here."""
 
+import csv
 import importlib.util
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import io
+import itertools
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import python_calamine as calamine
+from numpy.typing import NDArray
 
+from features.door.decode import Decoded, decoded
 from features.door.mapping import TableMapping, nearest
+from features.door.records import AT, CONTROL, LONG, LONGEST, PLUS, Broken, Records, clean, scan
 from features.errors import BadInput
 
-FILE, LINE = "__file", "__line"
 BATCH_ROWS = 131_072
+BROKEN_ROWS_REFUSED = 0.01  # faults.md A25
+SHEET_RATIO = 200  # a workbook that grows more than this when unpacked is no table
+DELIMITED = (".csv", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
-class Raw:
-    """One source as it stands: a DuckDB table ``name`` and its columns with their DuckDB types."""
+class Source:
+    """One file as SQL can read it, in the file's order.
 
-    name: str
+    ``relation`` is a table function of DuckDB, ``types`` its columns with their DuckDB types. ``records`` is given
+    for delimited text: where the rows stand in it and which are broken.
+    """
+
+    path: Path
+    relation: str
     types: dict[str, str]
+    records: Records | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def broken(self) -> list[Broken]:
+        return self.records.broken if self.records else []
+
+    @property
+    def marks(self) -> int:
+        """Give the marks that may be in it (see ``records``); of typed columns nothing is known."""
+        return self.records.marks if self.records else CONTROL | AT | PLUS | LONG
+
+    def lines(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give the line (of a table without lines, the row from 1) of rows numbered from 0."""
+        return self.records.lines(rows) if self.records else rows + 1
+
+
+def quote(name: str) -> str:
+    """Quote a column's name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def locate(source: str, files: Sequence[Path]) -> list[Path]:
@@ -42,66 +84,140 @@ def locate(source: str, files: Sequence[Path]) -> list[Path]:
     return [Path(spec.submodule_search_locations[0]) / inside]
 
 
-def read(con: duckdb.DuckDBPyConnection, name: str, paths: Sequence[Path], how: TableMapping) -> Raw:
-    """Load files as they stand into a temporary table, each row with its file and line.
+def open_source(con: duckdb.DuckDBPyConnection, path: Path, how: TableMapping, spill: Path) -> Source:
+    """Make one file readable; what has to be rewritten first goes to the folder ``spill``.
 
     Raises
     ------
     BadInput
-        Naming the file that is missing, empty, damaged or of an unknown kind.
+        Naming the file that is missing, empty, damaged or of an unknown kind, and the place in it.
     """
-    for index, path in enumerate(paths):
-        verb = f"CREATE OR REPLACE TEMP TABLE {name} AS" if index == 0 else f"INSERT INTO {name} BY NAME"
-        if not path.is_file():
-            raise BadInput(f"{path}: no such file")
-        if path.stat().st_size == 0:
-            raise BadInput(f"{path}: EMPTY_FILE: it has no rows and no header")
-        _load(con, verb, path, how)
-    described = con.execute(f"DESCRIBE {name}").fetchall()
-    return Raw(name, {row[0]: row[1] for row in described})
-
-
-def _load(con: duckdb.DuckDBPyConnection, verb: str, path: Path, how: TableMapping) -> None:
-    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path}: EMPTY_FILE: it has no rows and no header")
+    kind = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     try:
-        if suffix == ".parquet":
-            # pyarrow verifies page checksums; DuckDB ignores them (one flipped bit gave wrong sums in silence)
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                batches = pa.RecordBatchReader.from_batches(_numbered(file.schema_arrow, path), _batches(file, path))
-                con.register("__batches", batches)
-                con.execute(f"{verb} SELECT * FROM __batches")
-                con.unregister("__batches")
-        elif suffix in (".csv", ".tsv", ".txt"):
-            con.execute(
-                f"{verb} SELECT *, ? AS {FILE}, row_number() OVER () + 1 AS {LINE} FROM read_csv(?, header = true,"
-                " all_varchar = true, delim = ?, encoding = ?, strict_mode = true, null_padding = false, nullstr = '',"
-                " allow_quoted_nulls = false, quote = '\"', escape = '\"', skip = 0)",  # DuckDB would guess these three
-                [path.name, str(path), how.delimiter, how.encoding],
-            )
-        else:
-            raise BadInput(f"{path}: {suffix or 'no ending'} is not read; .csv, .tsv, .txt and .parquet are")
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        if kind == ".parquet":
+            return _parquet(con, path)
+        if kind == ".xlsx":
+            return _workbook(path, how, spill)
+        if kind in DELIMITED:
+            return _delimited(decoded(path, how.encoding), how.delimiter or ("\t" if kind == ".tsv" else ","), spill)
+    except (duckdb.Error, pa.ArrowException, calamine.CalamineError, zipfile.BadZipFile, OSError) as error:
         raise BadInput(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    raise BadInput(
+        f"{path}: {kind or 'no ending'} is not read; .csv, .tsv, .txt (each also .gz), .xlsx and .parquet are"
+    )
 
 
-def _numbered(schema: pa.Schema, path: Path) -> pa.Schema:
-    for name in (FILE, LINE):
-        if name in schema.names:
-            raise BadInput(f"{path}: a column is called {name}, which is kept for our own use")
-    return schema.append(pa.field(FILE, pa.string())).append(pa.field(LINE, pa.int64()))
+def _parquet(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
+    """Read every page once with pyarrow, which verifies checksums; DuckDB ignores them (silently wrong sums)."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        _expect_distinct(file.schema_arrow.names, path)
+        for _ in file.iter_batches(batch_size=BATCH_ROWS):
+            pass
+    relation = f"read_parquet({literal(str(path))}, hive_partitioning = false)"
+    return Source(path, relation, {row[0]: row[1] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()})
 
 
-def _batches(file: pq.ParquetFile, path: Path) -> Iterator[pa.RecordBatch]:
-    """Stream row groups with the row's number in the file, counted from 1."""
-    schema, seen = _numbered(file.schema_arrow, path), 0
-    for batch in file.iter_batches(batch_size=BATCH_ROWS):
-        lines = pa.array(range(seen + 1, seen + batch.num_rows + 1), pa.int64())
-        names = pa.array([path.name] * batch.num_rows, pa.string())
-        seen += batch.num_rows
-        yield pa.RecordBatch.from_arrays([*batch.columns, names, lines], schema=schema)
+def _workbook(path: Path, how: TableMapping, spill: Path) -> Source:
+    """Write one sheet of a workbook as text: numbers plainly, dates as ISO."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > SHEET_RATIO * path.stat().st_size:
+            raise BadInput(f"{path}: grows more than {SHEET_RATIO} times when unpacked; that is no table")
+    with calamine.CalamineWorkbook.from_path(path) as book:
+        name = how.sheet or book.sheet_names[0]
+        if name not in book.sheet_names:
+            raise BadInput(f"{path}: no sheet {name!r}{nearest(name, book.sheet_names)}")
+        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+    if not rows:
+        raise BadInput(f"{path}: EMPTY_FILE: sheet {name!r} has no rows and no header")
+    text = spill / f"sheet{len(list(spill.iterdir()))}.csv"
+    with text.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    source = _delimited(Decoded(text, "utf-8"), ",", spill)
+    return Source(path, source.relation, source.types, source.records)
 
 
-def expect_columns(raw: Raw, wanted: Sequence[str], paths: Sequence[Path]) -> None:
+def _cell(value: object) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return value.isoformat() if isinstance(value, date) else str(value).replace("\r", " ").replace("\n", " ")
+
+
+def _delimited(text: Decoded, delimiter: str, spill: Path) -> Source:
+    """Find the header and the records; DuckDB gets the file itself if it is plain, else its good records."""
+    if len(delimiter) != 1 or not delimiter.isascii():
+        raise BadInput(f"delimiter: {delimiter!r} is not one ASCII character")
+    header, first_line = _header(text, delimiter)
+    _expect_distinct(header, text.path)
+    records = scan(_body(text, first_line), delimiter, len(header), first_line)
+    _refuse_broken(text.path, records, len(header))
+    readable, skip = text.path, first_line - 1
+    if not (records.is_plain and text.is_utf8):
+        readable, skip = spill / f"clean{len(list(spill.iterdir()))}.csv", 0
+        with readable.open("wb") as file:
+            file.writelines(clean(_body(text, first_line), delimiter, len(header)))
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
+    relation = (  # everything DuckDB would otherwise guess is said
+        f"read_csv({literal(str(readable))}, auto_detect = false, header = false, skip = {skip},"
+        f" columns = {{{columns}}}, delim = {literal(delimiter)},"
+        f" quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = true,"
+        f" strict_mode = true, null_padding = false, max_line_size = {2 * LONGEST})"
+    )
+    notes = [f"{text.path.name}: looks garbled: {text.garbled!r}; is its encoding right?"] if text.garbled else []
+    return Source(text.path, relation, dict.fromkeys(header, "VARCHAR"), records, notes)
+
+
+def _refuse_broken(path: Path, records: Records, width: int) -> None:
+    """Refuse a file of which so much is broken that its structure is not what was expected."""
+    broken, rows = [row for row in records.broken if row.code != "NUL"], records.good + len(records.broken)
+    if len(broken) > BROKEN_ROWS_REFUSED * rows:
+        first = broken[0]
+        raise BadInput(
+            f"{path}: {len(broken)} of {rows} rows are broken (more than 1 %); the first on line {first.line}:"
+            f" {first.code}: {first.text[:80]!r}; the header has {width} columns"
+        )
+
+
+def _header(text: Decoded, delimiter: str) -> tuple[list[str], int]:
+    """Read the header and the physical line after it."""
+    head = b"".join(itertools.islice(text.chunks(), 1)).decode("utf-8", "ignore")
+    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise BadInput(f"{text.path}: its header cannot be read: {error}") from None
+    if not any(header):
+        raise BadInput(f"{text.path}: EMPTY_FILE: its first line is blank; a header is expected there")
+    return [name or f"column{number}" for number, name in enumerate(header, 1)], reader.line_num + 1
+
+
+def _body(text: Decoded, first_line: int) -> Iterator[bytes]:
+    """Give the bytes after the header."""
+    skipped = first_line - 1
+    for chunk in text.chunks():
+        rest = chunk
+        while skipped and rest:
+            ends = [end for end in (rest.find(b"\n"), rest.find(b"\r")) if end >= 0]
+            end = min(ends, default=len(rest) - 1)
+            end += rest[end : end + 2] == b"\r\n"
+            rest, skipped = rest[end + 1 :], skipped - 1
+        if rest:
+            yield rest
+
+
+def _expect_distinct(header: Iterable[str], path: Path) -> None:
+    names = list(header)
+    for name in names:
+        if names.count(name) > 1 or [other.lower() for other in names].count(name.lower()) > 1:
+            raise BadInput(f"{path}: two columns are called {name!r}; rename one in the file")
+
+
+def expect_columns(source: Source, wanted: Sequence[str]) -> None:
     """Check that a source has every column its mapping names.
 
     Raises
@@ -109,11 +225,10 @@ def expect_columns(raw: Raw, wanted: Sequence[str], paths: Sequence[Path]) -> No
     BadInput
         Listing the missing and the found columns, and the nearest name.
     """
-    found = [name for name in raw.types if name not in (FILE, LINE)]
+    found = list(source.types)
     missing = [name for name in dict.fromkeys(wanted) if name not in found]
     if missing:
-        files = ", ".join(path.name for path in paths)
         raise BadInput(
-            f"{files}: no column {missing[0]}{nearest(missing[0], found)}\n"
+            f"{source.path.name}: no column {missing[0]}{nearest(missing[0], found)}\n"
             f"  missing: {', '.join(missing)}\n  found: {', '.join(found)}"
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from serving.cli.output import day_of, now, show
+from serving.cli.output import day_of, now, say_on_stderr, show
 
 features = typer.Typer(help="What is known about customers.", no_args_is_help=True)
 
@@ -14,8 +14,9 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
 
 def ingest(
     shop: Annotated[Path, typer.Option(help="The shop's mapping, or the name of a ready one.")],
-    files: Annotated[list[Path] | None, typer.Argument(help="Files the mapping's sources match.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="Files and folders the mapping's sources match.")] = None,
     allow_empty: Annotated[bool, typer.Option(help="Accept files with a header and no rows.")] = False,
+    requeue: Annotated[bool, typer.Option(help="The files are quarantines whose rows you have corrected.")] = False,
     json: Json = False,
 ) -> None:
     """Take a shop's files in. Nothing is lost: every row is accepted, set aside, a duplicate or quarantined."""
@@ -24,7 +25,16 @@ def ingest(
     from features.home import Home
 
     path = mapping_path(shop)
-    ledger = take_in(Home.open(), load_mapping(path), path.read_bytes(), files or [], now(), allow_empty=allow_empty)
+    ledger = take_in(
+        Home.open(),
+        load_mapping(path),
+        path.read_bytes(),
+        files or [],
+        now(),
+        allow_empty=allow_empty,
+        requeue=requeue,
+        say=say_on_stderr(json),
+    )
     show(ledger.as_dict(), json)
     if ledger.quarantined:
         raise typer.Exit(3)

@@ -211,7 +211,7 @@ def test_the_recommender_sees_each_product_a_customer_keeps(new_toy, history, da
     toy = new_toy(["order_lines"])
     toy.load({"order_lines": history["order_lines"]})
     seen = interactions(toy.shop, instant(day))
-    expected = by_reading_the_lines(lake_rows(toy.shop, "order_lines", "row_key"), number(day))
+    expected = by_reading_the_lines(lake_rows(toy.shop, "order_lines", "order_id"), number(day))
     assert {
         (r.customer_id, r.product_id): (r.quantity, {r.first_day, r.last_day}, r.n_order_days)
         for r in seen.itertuples()

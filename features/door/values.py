@@ -1,0 +1,288 @@
+"""One canonical column as SQL: what the source says, its exact value, and the codes of what can be wrong with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from features.door import instants
+from features.door.mapping import Computed, Condition, Mapping, TableMapping, When
+from features.door.readers import Source, literal, quote
+from features.door.records import AT, CONTROL, LONG, PLUS
+from features.door.secret import sql_keyed
+from features.door.tables import STORED_AS, Column, Table
+from features.errors import BadInput
+
+# Engineering bounds, 2026-11-21: wider than any shop seen, narrower than what overflows DECIMAL(18,4).
+LARGEST_AMOUNT = 1_000_000_000
+EARLIEST, LATEST = "1990-01-01", "2100-01-01"
+ID_LENGTH = 64
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+NUMBERS = (*INTEGERS, "FLOAT", "DOUBLE", "DECIMAL")
+# Which source types each kind takes besides text; anything else would lose something or mean something else.
+TAKES: dict[str, tuple[str, ...]] = {
+    "id": (*INTEGERS, "FLOAT", "DOUBLE", "UUID", "ENUM"),
+    "text": (*NUMBERS, "UUID", "ENUM", "BOOLEAN"),
+    "word": (*INTEGERS, "ENUM", "BOOLEAN"),
+    "instant": ("TIMESTAMP", "DATE", *INTEGERS),
+    "day": ("TIMESTAMP", "DATE", *INTEGERS),
+    "amount": NUMBERS,
+    "quantity": NUMBERS,
+    "integer": NUMBERS,
+    "boolean": ("BOOLEAN", *INTEGERS, "ENUM"),
+}
+CONTROLS = r"[\x00-\x1f\x7f]"
+DIGITS = "[+-]?[0-9]+([.][0-9]+)?"
+MANGLED = r"[0-9]([.][0-9]+)?[eE][+][0-9]{1,3}"  # what a spreadsheet makes of a long number
+EMAIL = r"[^@\s]+@[^@\s]+[.][A-Za-z]{2,}"
+PHONE = r"(\+[0-9]{1,3}[- ]?|0)[0-9]{1,4}[- ][0-9]{1,4}[- ][0-9]{3,4}"
+FULL_WIDTH = ("０１２３４５６７８９．，－＋￥　", "0123456789.,-+¥ ")
+
+
+Faults = tuple[tuple[str, str], ...]  # (condition, code) over the columns said_X and X
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One canonical column in SQL: what the source ``said``, its ``value`` of that, and its ``faults`` in order.
+
+    ``suspect`` is true wherever a fault is, and quick: the faults themselves are only looked for there.
+    """
+
+    column: Column
+    said: str
+    value: str
+    suspect: str
+    faults: Faults
+
+
+def condition(when: When) -> str:
+    """Write a mapping's conditions as one SQL boolean that is never NULL."""
+    tests = [test for name, c in when.items() for test in _tests(quote(name), c)]
+    return f"coalesce({' AND '.join(tests)}, false)"
+
+
+def _tests(column: str, c: Condition) -> Iterator[str]:
+    text, number = f"coalesce(CAST({column} AS VARCHAR), '')", f"TRY_CAST({column} AS DOUBLE)"
+    if c.is_in is not None:
+        yield f"{text} IN ({', '.join(literal(v) for v in c.is_in)})"
+    if c.matches is not None:
+        yield f"regexp_matches({text}, {literal(c.matches)})"
+    if c.not_matches is not None:
+        yield f"NOT regexp_matches({text}, {literal(c.not_matches)})"
+    if c.empty is not None:
+        yield f"({text} = '') = {str(c.empty).lower()}"
+    if c.min is not None:
+        yield f"{number} >= {c.min!r}"
+    if c.max is not None:
+        yield f"{number} <= {c.max!r}"
+
+
+@dataclass(frozen=True)
+class Values:
+    """Writes the columns of one table's mapping over one source."""
+
+    table: Table
+    how: TableMapping
+    mapping: Mapping
+    source: Source
+    key: bytes | None  # the shop's, where a column is kept as its HMAC
+
+    def columns(self) -> list[Typed]:
+        """Write every mapped column, in the order of the canonical table."""
+        return [self._typed(self.table.column(name)) for name in self.table.names if name in self.how.columns]
+
+    def _typed(self, column: Column) -> Typed:
+        said, kind = self._said(column)
+        name, text = quote(column.name), quote(f"said_{column.name}")
+        value, suspect, faults = self._value(column, text, kind)
+        if column.required and column.name != "customer_id":  # an empty one is a guest
+            return Typed(column, said, value, f"{name} IS NULL OR {suspect}", ((f"{text} IS NULL", "EMPTY"), *faults))
+        return Typed(column, said, value, f"({name} IS NULL) <> ({text} IS NULL) OR {suspect}", faults)
+
+    def _said(self, column: Column) -> tuple[str, str]:
+        """Write what the source says: its own type where it has one, else text without the empty one."""
+        source = self.how.columns[column.name]
+        if isinstance(source, Computed):
+            return f"nullif({self._computed(source)}, '')", "VARCHAR"
+        kind = self.source.types[source]
+        words = self.how.words.get(column.name)
+        if kind != "VARCHAR" and not words:
+            expect_type(self.source, source, kind, column)
+            # pandas writes NaN where nothing is
+            return (
+                (f"CASE WHEN NOT isnan({quote(source)}) THEN {quote(source)} END", kind)
+                if column.kind == "id" and kind in ("FLOAT", "DOUBLE")
+                else (quote(source), kind)
+            )
+        said = _nonempty(source)
+        if words:
+            mapped = "".join(f" WHEN {literal(word)} THEN {literal(ours)}" for word, ours in words.items())
+            said = f"CASE {said}{mapped} ELSE {said} END"
+        return said, "VARCHAR"
+
+    def _computed(self, source: Computed) -> str:
+        if source.constant is not None:
+            constant = literal(source.constant)
+            return f"CASE WHEN {condition(source.when)} THEN {constant} END" if source.when else constant
+        if source.hmac is not None:
+            text = f"lower(trim(CAST({quote(source.hmac)} AS VARCHAR)))"
+            if self.key is None:
+                raise ValueError("an hmac column needs the shop's key")
+            made = f"regexp_full_match({text}, '[0-9a-f]{{64}}') THEN {text}"  # it is one already
+            return f"CASE WHEN {made} WHEN {text} <> '' THEN {sql_keyed(self.key, text)} END"
+        if source.first is not None:
+            return f"coalesce({', '.join(_nonempty(name) for name in source.first)})"
+        if source.join is not None:
+            return f"concat_ws({literal(source.separator)}, {', '.join(_nonempty(name) for name in source.join)})"
+        names, operator = (source.sum, " + ") if source.sum is not None else (source.product or [], " * ")
+        texts = [f"CAST({quote(name)} AS VARCHAR)" for name in names]
+        exact = [f"TRY_CAST({self._plain(text)} AS {STORED_AS['amount']})" for text in texts]
+        # a part that is no number is shown as it stands, so that the row is quarantined with it
+        wrong = " ".join(
+            f"WHEN {number} IS NULL AND coalesce({text}, '') <> '' THEN {text}"
+            for number, text in zip(exact, texts, strict=True)
+        )
+        return f"CASE {wrong} ELSE CAST({operator.join(exact)} AS VARCHAR) END"
+
+    def _value(self, column: Column, said: str, kind: str) -> tuple[str, str, Faults]:
+        """Write a column's value over what was said, where it is suspect, and its faults."""
+        name, text = quote(column.name), said if kind == "VARCHAR" else f"CAST({said} AS VARCHAR)"
+        match column.kind:
+            case "id":
+                return self._id(column, said, kind)
+            case "text":
+                personal = self._personal(column, kind)
+                return text, personal[0][0] if personal else "false", personal
+            case "word":
+                unknown = f"{name} NOT IN ({', '.join(literal(word) for word in column.words)})"
+                return text, unknown, ((unknown, "BAD_WORD"),)
+            case "instant":
+                early, late = (f"TIMESTAMPTZ '{day} 00:00:00+00'" for day in (EARLIEST, LATEST))
+                beyond = f"{name} < {early} OR {name} >= {late}"
+                return self._instant(said, kind, False), beyond, (*_unread(column, "BAD_DATE"), (beyond, "RANGE_DATE"))
+            case "day":
+                return self._instant(said, kind, True), "false", _unread(column, "BAD_DATE")
+            case "boolean":
+                return f"TRY_CAST({said} AS BOOLEAN)", "false", _unread(column, "BAD_WORD")
+            case "integer" | "amount" | "quantity":
+                return self._number(column, said, kind)
+
+    def _instant(self, said: str, kind: str, as_day: bool) -> str:
+        zone = self.how.zone or self.mapping.timezone
+        return instants.sql_instant(said, kind, self.how.formats, zone, as_day)
+
+    def _id(self, column: Column, said: str, kind: str) -> tuple[str, str, Faults]:
+        name = quote(column.name)
+        if kind in ("FLOAT", "DOUBLE"):
+            return f"CAST(CAST({said} AS BIGINT) AS VARCHAR)", "false", ()
+        if kind != "VARCHAR":
+            return f"CAST({said} AS VARCHAR)", "false", ()
+        text = said
+        if self.how.ids.nfkc:
+            text = f"CASE WHEN length({text}) = strlen({text}) THEN {text} ELSE nfkc({text}) END"
+        if self.how.ids.trim:
+            text = f"trim({text}, ' 　\t')"
+        blank = f"{name} = '' OR ((starts_with({name}, ' ') OR starts_with({name}, '　')) AND trim({name}, ' 　') = '')"
+        marks = self.source.marks if isinstance(self.how.columns[column.name], str) else CONTROL | AT | PLUS | LONG
+        bad = f"length({name}) > {ID_LENGTH} OR {blank} OR regexp_matches({name}, '{CONTROLS}')"
+        faults = ((bad, "BAD_ID"), (f"regexp_full_match({name}, '{MANGLED}')", "EXCEL_MANGLED_ID"))
+        personal = self._personal(column, kind)
+        first = f"starts_with({name}, ' ') OR starts_with({name}, '　') OR {name} = ''"
+        suspects = [first, *(test for test, _ in personal)]
+        suspects += [f"strlen({name}) > {ID_LENGTH}"] if marks else []
+        suspects += [f"regexp_matches({name}, '{CONTROLS}')"] if marks & CONTROL else []
+        suspects += [f"contains({name}, 'E+') OR contains({name}, 'e+')"] if marks & PLUS else []
+        return text, " OR ".join(suspects), (*faults, *personal)
+
+    def _personal(self, column: Column, kind: str) -> Faults:
+        """Write the test for e-mail addresses and telephone numbers where the mapping does not expect them."""
+        source, name = self.how.columns[column.name], quote(column.name)
+        if isinstance(source, Computed) and (source.hmac is not None or source.constant is not None):
+            return ()
+        if kind != "VARCHAR" or column.name in self.how.personal_data:
+            return ()
+        phone = f"starts_with({name}, '0') AND regexp_full_match({name}, '{PHONE}')"
+        if self.source.marks & PLUS:
+            phone = f"(starts_with({name}, '0') OR starts_with({name}, '+')) AND regexp_full_match({name}, '{PHONE}')"
+        if self.source.marks & AT:
+            phone += f" OR contains({name}, '@') AND regexp_full_match({name}, '{EMAIL}')"
+        return ((phone, "PERSONAL_DATA"),)
+
+    def _number(self, column: Column, said: str, kind: str) -> tuple[str, str, Faults]:
+        name, wide, stored = quote(column.name), f"TRY_CAST({said} AS DOUBLE)", STORED_AS[column.kind]
+        beyond = f"abs({name}) > {LARGEST_AMOUNT}"
+        huge = f"{name} IS NULL AND isfinite({wide}) AND abs({wide}) > {LARGEST_AMOUNT}"
+        faults = ((huge, "RANGE"), *_unread(column, "BAD_NUMBER"), (beyond, "RANGE"))
+        if kind != "VARCHAR":
+            return f"TRY_CAST({said} AS {stored})", beyond, faults
+        plain = self._plain(said)
+        number = f"CASE WHEN regexp_full_match({plain}, '{DIGITS}') THEN TRY_CAST({plain} AS {stored}) END"
+        return number, beyond, faults
+
+    def _plain(self, text: str) -> str:
+        """Write the forms of numbers the mapping allows as plain digits; other texts stay as they are."""
+        n = self.how.numbers
+        if n.full_width:
+            text = f"translate({text}, {literal(FULL_WIDTH[0])}, {literal(FULL_WIDTH[1])})"
+        for sign in n.strip:
+            text = f"replace({text}, {literal(sign)}, '')"
+        if n.strip:
+            text = f"trim({text})"
+        if n.thousands is not None:
+            mark = "[.]" if n.thousands == "." else n.thousands
+            grouped = f"[+-]?[0-9]{{1,3}}({mark}[0-9]{{3}})+([{n.decimal}][0-9]+)?"
+            text = (
+                f"CASE WHEN regexp_full_match({text}, {literal(grouped)})"
+                f" THEN replace({text}, {literal(n.thousands)}, '') ELSE {text} END"
+            )
+        if n.decimal == ",":  # a full stop is no decimal sign here
+            text = f"CASE WHEN contains({text}, '.') THEN 'x' ELSE replace({text}, ',', '.') END"
+        return text
+
+
+def expect_type(source: Source, name: str, kind: str, column: Column) -> None:
+    """Check that a typed source column can become a canonical one without loss (faults.md A29).
+
+    Raises
+    ------
+    BadInput
+        Naming the column and both types.
+    """
+    if not kind.startswith(TAKES[column.kind]):
+        taken = ", ".join(dict.fromkeys(("text", *(t.lower() for t in TAKES[column.kind]))))
+        raise BadInput(
+            f"{source.path}: column {name} is {kind}, {column.name} is {column.kind} and takes {taken}; cast it before"
+        )
+
+
+def _nonempty(name: str) -> str:
+    return f"nullif(CAST({quote(name)} AS VARCHAR), '')"
+
+
+def expect_whole_ids(con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, source: Source) -> None:
+    """Check that ids that came as floating-point numbers (pandas does that to columns with gaps) are whole.
+
+    Raises
+    ------
+    BadInput
+        Naming the column, both types and the first value that would be lost.
+    """
+    for name, column in how.columns.items():
+        if not isinstance(column, str) or table.column(name).kind != "id":
+            continue
+        if source.types[column] in ("FLOAT", "DOUBLE"):
+            wrong = con.execute(
+                f"SELECT {quote(column)} FROM {source.relation} WHERE NOT isnan({quote(column)})"
+                f" AND ({quote(column)} <> floor({quote(column)}) OR abs({quote(column)}) >= 9e15) LIMIT 1"
+            ).fetchone()
+            if wrong is not None:
+                raise BadInput(
+                    f"{source.path}: column {column} is {source.types[column]} and holds {wrong[0]!r}, which is no"
+                    f" whole number; {name} is id: write the column as text"
+                )
+
+
+def _unread(column: Column, code: str) -> tuple[tuple[str, str], ...]:
+    """Write the test for a text that was there and gave no value."""
+    return ((f"{quote(column.name)} IS NULL AND {quote('said_' + column.name)} IS NOT NULL", code),)
