@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from features.door.mapping import Computed, Condition, TableMapping, When
-from features.door.readers import Raw
+from features.door.readers import FILE, LINE, Raw
 from features.door.tables import STORED_AS, Column, Table
 
 # Engineering bounds, 2026-11-21: wider than any shop seen, narrower than what overflows DECIMAL(18,4).
@@ -51,7 +51,8 @@ def source_columns(table: TableMapping) -> Iterator[str]:
         if isinstance(how, str):
             yield how
         else:
-            yield from (*(how.sum or ()), *(how.product or ()), *(how.join or ()), *(how.when or ()))
+            yield from (*(how.sum or ()), *(how.product or ()), *(how.less or ()), *(how.join or ()), *(how.when or ()))
+            yield from [how.nth] if how.nth else ()
     for rule in table.set_aside:
         yield from rule.when
     yield from table.returns or ()
@@ -106,17 +107,21 @@ def _needed(column: Column) -> bool:
 
 def _computed(source: Computed) -> str:
     if source.constant is not None:
+        other = f" ELSE {literal(source.otherwise)}" if source.otherwise is not None else ""
         return (
-            f"CASE WHEN {condition(source.when or {})} THEN {literal(source.constant)} END"
+            f"CASE WHEN {condition(source.when)} THEN {literal(source.constant)}{other} END"
             if source.when
             else literal(source.constant)
         )
+    if source.nth is not None:
+        return f"CAST(row_number() OVER (PARTITION BY {FILE}, {quote(source.nth)} ORDER BY {LINE}) AS VARCHAR)"
     if source.join is not None:
         parts = ", ".join(f"nullif(CAST({quote(name)} AS VARCHAR), '')" for name in source.join)
         return f"concat_ws({literal(source.separator)}, {parts})"
     names, operator = (source.sum, " + ") if source.sum is not None else (source.product or [], " * ")
     exact = [f"TRY_CAST({quote(name)} AS {STORED_AS['amount']})" for name in names]
-    return f"CAST({operator.join(exact)} AS VARCHAR)"
+    off = [f" - coalesce(TRY_CAST({quote(name)} AS {STORED_AS['amount']}), 0)" for name in source.less or ()]
+    return f"CAST({operator.join(exact)}{''.join(off)} AS VARCHAR)"
 
 
 def _value(column: Column, text: str, source: str, kind: str, how: TableMapping, zone: str) -> tuple[str, str]:

@@ -49,15 +49,23 @@ class Computed(Strict):
     constant: str | None = None
     sum: list[str] | None = None
     product: list[str] | None = None
+    less: list[str] | None = None  # with `sum` or `product`: what is taken off it; an empty one takes nothing off
     join: list[str] | None = None  # texts with `separator` between; empty parts are left out
     separator: str = " > "
-    when: When | None = None  # with `constant`: else the column is empty
+    nth: str | None = None  # the row's place, from 1, among its file's rows with the same value of this column
+    when: When | None = None  # with `constant`: else the column is `otherwise`, or empty
+    otherwise: str | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "Computed":
-        ways = [w for w in ("constant", "sum", "product", "join") if getattr(self, w) is not None]
+        known = ("constant", "sum", "product", "join", "nth")
+        ways = [w for w in known if getattr(self, w) is not None]
         if len(ways) != 1:
-            raise ValueError(f"give exactly one of constant, sum, product, join; found {', '.join(ways) or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(known)}; found {', '.join(ways) or 'none'}")
+        if self.less is not None and ways[0] not in ("sum", "product"):
+            raise ValueError("less goes with sum or product")
+        if self.otherwise is not None and self.when is None:
+            raise ValueError("otherwise goes with constant and when")
         return self
 
 
@@ -121,6 +129,7 @@ class Mapping(Strict):
     clock: Literal["system"] | date = "system"
     notice: str | None = None  # what its licence asks to be shown
     predict: Predict
+    include: list[str] = Field(default_factory=list)  # ready mappings whose tables are taken over; ours stand before
     tables: dict[str, TableMapping]
 
     @model_validator(mode="after")
@@ -193,11 +202,30 @@ def load_mapping(path: Path) -> Mapping:
 def parse_mapping(content: bytes, named: str) -> Mapping:
     """Read a mapping's text; ``named`` is what errors call it."""
     try:
-        return Mapping.model_validate(yaml.safe_load(content))
+        return Mapping.model_validate(_with_included(yaml.safe_load(content), named))
     except yaml.YAMLError as error:
         raise BadInput(f"{named}: not YAML: {error}") from None
     except ValidationError as error:
         raise BadInput("\n".join(f"{named}: {_explain(e)}" for e in error.errors(include_url=False))) from None
+
+
+def _with_included(document: Any, named: str) -> Any:
+    """Add the tables of the ready mappings a mapping includes; a table of its own takes their place."""
+    names = document.get("include") if isinstance(document, dict) else None
+    own = (document.get("tables") or {}) if isinstance(names, list) else {}
+    if not isinstance(names, list) or not isinstance(own, dict):
+        return document  # the schema says what is wrong
+    ready = sorted(path.stem for path in SHOPS.glob("*.yaml"))
+    given: dict[str, str] = {}
+    tables: dict[str, Any] = {}
+    for name in names:
+        if name not in ready:
+            raise BadInput(f"{named}: include: no ready mapping is called {name}{nearest(str(name), ready)}")
+        for table, how in yaml.safe_load((SHOPS / f"{name}.yaml").read_bytes())["tables"].items():
+            if table not in own and table in given:
+                raise BadInput(f"{named}: include: both {given[table]} and {name} bring {table}; write tables.{table}")
+            given[table], tables[table] = name, how
+    return document | {"tables": tables | own}
 
 
 def _explain(error: Any) -> str:
