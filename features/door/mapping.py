@@ -14,6 +14,7 @@ from features.door.tables import TABLES
 from features.errors import BadInput
 
 SHOPS = Path(__file__).resolve().parent.parent / "shops"
+FRAGMENTS = ("ga4", "mailtool")  # tables for other shops' mappings to include; no shops of their own
 
 
 class Strict(BaseModel):
@@ -196,6 +197,8 @@ def load_mapping(path: Path) -> Mapping:
         Naming the file, the key and the nearest right one.
     """
     found = mapping_path(path)
+    if found.parent == SHOPS and found.stem in FRAGMENTS:
+        raise BadInput(f"{found}: has tables only: take it into a shop's mapping with `include: [{found.stem}]`")
     return parse_mapping(found.read_bytes(), str(found))
 
 
