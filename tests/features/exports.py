@@ -188,7 +188,7 @@ def shopify_rows() -> list[Row]:
 
 
 def eccube_rows() -> list[Row]:
-    """Write six orders: goods, postage, a discount and points; one is cancelled, one not finished, one on 30 February."""
+    """Write six orders: goods, postage, a discount and points; one is cancelled, one not finished, one on 30 Feb."""
 
     def order(number: int, member: object, day: str, status: str, *items: Row, **more: object) -> list[Row]:
         head = {
