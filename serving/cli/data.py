@@ -24,7 +24,8 @@ def ingest(
 ) -> None:
     """Take a shop's files in. Nothing is lost: every row is accepted, set aside, a duplicate or quarantined."""
     if infer:
-        return propose(files or [], out)
+        propose(files or [], out)
+        return
     if shop is None:
         raise typer.BadParameter("give the shop's mapping with --shop, or --infer to have one proposed")
     if out is not None:

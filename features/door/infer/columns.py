@@ -188,7 +188,8 @@ def _number_form(is_true: dict[str, Any]) -> dict[str, Any] | None:
 
 def _doubtful(is_true: dict[str, Any], sample: Sample) -> bool:
     """Whether every separator stands before exactly three digits, where either reading makes sense."""
-    if sample.delimiter != ";":  # who separates cells by a comma does not write decimals with it
+    in_yen = any(is_true[f"symbol {sign}"] for sign in ("円", "¥", "￥"))  # which has no decimals
+    if sample.delimiter != ";" or in_yen:  # who separates cells by a comma does not write decimals with it
         return False
     return bool((is_true["comma"] and is_true["commas3"]) or (is_true["dot"] and is_true["dots3"]))
 
@@ -202,13 +203,12 @@ def _formats(con: duckdb.DuckDBPyConnection, column: str) -> tuple[tuple[str, ..
     for day, month in EITHER:
         if read[day] == read[month] == total:
             return (), (day, month)
-    if (whole := [fmt for fmt in asked if read[fmt] == total]) and not _is_only_digits(con):
-        return (whole[0],), None
     if epoch := _epoch(con, column):
         return (epoch,), None
-    if whole and re.search(r"date|day|日", column, re.IGNORECASE):
-        return (whole[0],), None
-    return _together(con, [fmt for fmt in CERTAIN if read[fmt]], total), None
+    whole = [fmt for fmt in asked if read[fmt] == total]
+    if _is_only_digits(con):  # an id as well as a day: the column's name says which
+        return (whole[0],) if whole and re.search(r"date|day|日", column, re.IGNORECASE) else (), None
+    return (whole[0],) if whole else _together(con, [fmt for fmt in CERTAIN if read[fmt]], total), None
 
 
 def _together(con: duckdb.DuckDBPyConnection, some: list[str], total: int) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ ORDER = (
     "|受注ID|伝票番号|取引番号|購入ID|ご注文番号|sales id|ticket|order key|order code"
 )
 PRODUCT = (
-    "product id|product|product code|product no|item id|item code|item|item no|sku|stock code|article id|article"
+    "product id|sku|product|product code|product no|item id|item code|item|item no|stock code|article id|article"
     "|asin|jan"
     "|artikelnummer|artikel nr|artikel|商品コード|商品ID|商品番号|商品管理番号|品番|品目コード|型番|variant id"
     "|variant sku"
@@ -59,7 +59,7 @@ NAMES: dict[str, dict[str, str]] = {
         "product_id": PRODUCT,
         "quantity": QUANTITY,
         "revenue": REVENUE,
-        "line_no": "line no|line number|line id|line item id|order item id|order line id|order line"
+        "line_no": "line no|line number|item no|line id|line item id|order item id|order line id|order line"
         "|positionsnummer|position"
         "|行番号|明細番号|明細ID|注文明細ID|注文詳細ID|商品明細ID|受注明細番号|枝番",
         "returns_order_id": "returns order id|original order id|original invoice|refund of|元受注番号|元注文番号"
