@@ -21,6 +21,7 @@ from features.errors import BadInput
 from features.shop import open_shop
 from features.simulate import simulate
 from serving.cli import app
+from tests.features import exports
 from tests.features.conftest import ONLINE_RETAIL
 from tests.worlds import Toy, examples, lake_rows
 
@@ -166,6 +167,17 @@ def test_postage_tax_and_freight_are_no_revenue(tmp_path):
     assert any("columns.revenue" in what for what in infer([path]).todo)
 
 
+def test_a_table_that_two_files_have_is_written_once_and_said(tmp_path):
+    orders, ga4 = tmp_path / "order_1.csv", tmp_path / "ga4.csv"
+    exports.write(orders, exports.ECCUBE, exports.eccube_rows(), "cp932")
+    header = "event_timestamp,event_name,user_pseudo_id,user_id,item_id,search_term\n"
+    ga4.write_text(header + "1704420672000001,view_item,b,55,p,\n")
+    text = infer([orders, ga4]).text
+    assert [line for line in text.splitlines() if line.startswith("  identities:")] == ["  identities:"]
+    assert "CHECK: ga4.csv has identities too" in text
+    assert set(yaml.safe_load(text)["tables"]) == {"order_lines", "products", "identities", "shipments", "events"}
+
+
 def test_files_that_are_no_table_are_told_with_what_was_seen(tmp_path):
     path = tmp_path / "odd.csv"
     path.write_text("height,width\n1,2\n3,4\n")
@@ -300,6 +312,9 @@ def test_a_packed_file_and_one_without_a_header(tmp_path):
     path = tmp_path / "orders.csv.gz"
     path.write_bytes(gzip.compress((LINES + "1,a,2024-01-01,p,1,5\n").encode()))
     assert infer([path]).todo == ()
+    numbered = tmp_path / "numbered.csv"  # as pandas writes it, with the row's number in front
+    numbered.write_text("," + LINES + "0,1,a,2024-01-01,p,1,5\n")
+    assert infer([numbered]).todo == ()
     bare = tmp_path / "bare.csv"
     bare.write_text("1,a,2024-01-01,p,1,5\n")
     with pytest.raises(BadInput, match=r"bare\.csv: its first line is no header"):

@@ -26,6 +26,7 @@ EITHER = tuple(
     for time in (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "")
 )
 EPOCHS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
+FEW = 200  # values of which a format must read one to be tried on all
 SERIALS = ("30000", "60000")  # what Excel calls the days from 1982 to 2064
 EMAIL, PHONE = r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", r"'?(\+[0-9]{1,3}|0)[0-9 ()-]{8,14}"
 SYMBOLS = ("円", "¥", "￥", "$", "€", "£")
@@ -111,7 +112,7 @@ def _look(con: duckdb.DuckDBPyConnection, sample: Sample, column: str, type_: st
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE found AS SELECT {text} AS v, count(*) AS n,"
         f" {quote(column)} AS raw, {_bare(text)} AS bare FROM {sample.name}"
-        f" WHERE nullif({text}, '') IS NOT NULL GROUP BY ALL"
+        f" WHERE nullif({text}, '') IS NOT NULL GROUP BY ALL ORDER BY hash(v), v"  # the same few every time, from everywhere
     )
     tests = {
         "plain": _every("bare", NUMBER), "whole": _every("bare", WHOLE), "german": _every("bare", GERMAN),
@@ -196,19 +197,26 @@ def _doubtful(is_true: dict[str, Any], sample: Sample) -> bool:
 
 def _formats(con: duckdb.DuckDBPyConnection, column: str) -> tuple[tuple[str, ...], tuple[str, str] | None]:
     """Find the formats that together read every value, and where day and month could be either way, both."""
-    asked = [*CERTAIN, *(fmt for pair in EITHER for fmt in pair)]
-    reads = ", ".join(f"count(try_strptime(v, {literal(fmt)}))" for fmt in asked)
-    total, *counts = con.execute(f"SELECT count(*), {reads} FROM found").fetchone() or (0,)
-    read = dict(zip(asked, counts, strict=True))
+    every = [*CERTAIN, *(fmt for pair in EITHER for fmt in pair)]
+    some = [fmt for fmt, n in _reads(con, every, f"(FROM found LIMIT {FEW})").items() if n]  # a format is dear to try
+    read = _reads(con, some, "found")
+    total = (con.execute("SELECT count(*) FROM found").fetchone() or (0,))[0]
+    whole = [fmt for fmt in some if read[fmt] == total]
     for day, month in EITHER:
-        if read[day] == read[month] == total:
+        if day in whole and month in whole:
             return (), (day, month)
     if epoch := _epoch(con, column):
         return (epoch,), None
-    whole = [fmt for fmt in asked if read[fmt] == total]
     if _is_only_digits(con):  # an id as well as a day: the column's name says which
         return (whole[0],) if whole and re.search(r"date|day|日", column, re.IGNORECASE) else (), None
-    return (whole[0],) if whole else _together(con, [fmt for fmt in CERTAIN if read[fmt]], total), None
+    return (whole[0],) if whole else _together(con, [fmt for fmt in some if fmt in CERTAIN], total), None
+
+
+def _reads(con: duckdb.DuckDBPyConnection, formats: list[str], of: str) -> dict[str, int]:
+    """Count the values each format reads."""
+    counts = ", ".join(["count(*)", *(f"count(try_strptime(v, {literal(fmt)}))" for fmt in formats)])
+    row = con.execute(f"SELECT {counts} FROM {of}").fetchone() or (0,)
+    return dict(zip(formats, row[1:], strict=True))
 
 
 def _together(con: duckdb.DuckDBPyConnection, some: list[str], total: int) -> tuple[str, ...]:

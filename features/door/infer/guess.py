@@ -89,12 +89,22 @@ def assign(con: duckdb.DuckDBPyConnection, sample: Sample, seen: dict[str, Seen]
             continue
         _take(g, column, source, -score)
     _take_address(g)
+    _take_only_time(g)
     if table == "order_lines":
         _price_lines(con, g)
         _tell_returns(con, g)
         _tell_postage(con, g)
         _tell_blanks(con, g)
     return g
+
+
+def _take_only_time(g: Guess) -> None:
+    """Where no column is called as the time of an order is, the only one that holds times is it."""
+    if g.table == "order_lines" and "ordered_at" in g.missing:
+        times = [s for s in g.seen.values() if s.formats or s.either or s.kind == "instant"]
+        if len(times) == 1 and times[0].name not in g.used:
+            g.columns["ordered_at"], g.sure["ordered_at"] = times[0].name, SURE
+            g.notes["ordered_at"] = "CHECK: the only column that holds times"
 
 
 def _score(column: Column, source: Seen, table: str) -> float:

@@ -89,7 +89,9 @@ def _text(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
     rows = _rows(text, delimiter)
     header = next(rows, [])
     if not _is_header(header):
-        raise BadInput(f"{path}: its first line is no header: of its {len(header)} cells some are numbers or empty")
+        raise BadInput(
+            f"{path}: its first line is no header: of its {len(header)} cells some are numbers, or most are empty"
+        )
     kept: list[list[str]] = []
     ragged = 0
     for row in rows:
@@ -102,7 +104,7 @@ def _text(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
     if not whole or len(kept) > ROWS:
         whole, kept = False, kept[:-1]  # the last row may be cut
     first = {column: index for index, column in reversed(list(enumerate(header)))}
-    names = tuple(sorted(first, key=lambda column: first[column]))
+    names = tuple(sorted((column for column in first if column.strip()), key=lambda column: first[column]))
     con.register(name, pa.table({c: pa.array([row[first[c]] for row in kept], pa.string()) for c in names}))
     twice = tuple(column for column, n in Counter(header).items() if n > 1)
     return Sample(path, name, names, len(kept), encoding, delimiter, whole, ragged, twice)
@@ -184,4 +186,6 @@ def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _is_header(cells: list[str]) -> bool:
-    return bool(cells) and all(cell.strip() and not cell.strip().replace(".", "").isdigit() for cell in cells)
+    """Whether cells name columns; an unnamed one among them is a row number some tools write, and is passed over."""
+    named = [cell.strip() for cell in cells if cell.strip()]
+    return 2 * len(named) > len(cells) and not any(cell.replace(".", "").isdigit() for cell in named)

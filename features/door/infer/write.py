@@ -41,11 +41,11 @@ def write(
     """Write the whole file: the shop, its tables, and what was left over."""
     todo: list[str] = []
     body: list[str] = []
+    tables: set[str] = set()
     for found in ready:
-        body += _ready_tables(found)
+        body += _ready_tables(found, tables)
     for g in guesses:
-        body += _table(g, todo)
-    tables = {name for found in ready for name in found.document["tables"]} | {g.table for g in guesses}
+        body += _once(g.table, g.sample, tables) or _table(g, todo)
     if "order_lines" not in tables:
         todo.append("tables.order_lines: no file of order lines was recognised; a shop needs one")
     head = _head(ready, guesses, looks)
@@ -103,12 +103,23 @@ def _currency(shops: list[dict[str, Any]], guesses: list[Guess], seen: list[Seen
     return ("JPY", "the files are in Japanese") if japanese else ("XXX", "nothing in the files names it")
 
 
-def _ready_tables(found: Ready) -> list[str]:
+def _once(table: str, sample: Sample, tables: set[str]) -> list[str]:
+    """Remember a table as written; say so instead where another file has given it already."""
+    if table in tables:
+        return [f"  # CHECK: {sample.path.name} has {table} too, but a table comes from one source: left out"]
+    tables.add(table)
+    return []
+
+
+def _ready_tables(found: Ready, tables: set[str]) -> list[str]:
     """Write the tables of a ready mapping as they are, but for the file's own name and encoding."""
     lines = [
         f"  # {found.sample.path.name}: as in the ready mapping {found.name}; its file says what each column means"
     ]
     for table, how in found.document["tables"].items():
+        if already := _once(table, found.sample, tables):
+            lines += already
+            continue
         block = {key: value for key, value in how.items() if key not in ("source", "encoding", "delimiter")}
         lines += [f"  {table}:", *_reading(found.sample)]
         lines += [f"    {line}" for line in _dump(block, flow=False).splitlines()]
