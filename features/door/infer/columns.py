@@ -110,9 +110,9 @@ def _kind(type_: str) -> str:
 def _look(con: duckdb.DuckDBPyConnection, sample: Sample, column: str, type_: str) -> Seen:
     kind, text = _kind(type_), f"CAST({quote(column)} AS VARCHAR)"
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE found AS SELECT {text} AS v, count(*) AS n,"
-        f" {quote(column)} AS raw, {_bare(text)} AS bare FROM {sample.name}"
-        f" WHERE nullif({text}, '') IS NOT NULL GROUP BY ALL ORDER BY hash(v), v"  # the same few every time, from everywhere
+        f"CREATE OR REPLACE TEMP TABLE found AS FROM (SELECT {text} AS v, count(*) AS n,"
+        f" {quote(column)} AS raw, {_bare(text)} AS bare FROM {sample.name} WHERE nullif({text}, '') IS NOT NULL"
+        " GROUP BY ALL) ORDER BY hash(v), v"  # the same few come first every time, from everywhere in the file
     )
     tests = {
         "plain": _every("bare", NUMBER), "whole": _every("bare", WHOLE), "german": _every("bare", GERMAN),
