@@ -167,6 +167,42 @@ def test_postage_tax_and_freight_are_no_revenue(tmp_path):
     assert any("columns.revenue" in what for what in infer([path]).todo)
 
 
+def test_what_stands_for_an_order_is_suggested_where_a_file_has_no_order_number(tmp_path):
+    path = tmp_path / "sales.csv"
+    path.write_text("t_dat,customer_id,article_id,price\n2018-09-20,c,0663713001,0.05\n2018-09-21,d,0541518023,0.03\n")
+    proposal = infer([path])
+    asked = {what.split(":")[0].rpartition(".")[2]: what for what in proposal.todo}
+    assert set(asked) == {"order_id", "quantity", "revenue"}
+    assert "{join: [customer_id, t_dat], separator: '-'}" in asked["order_id"]
+    assert mapping_written(proposal.text)["product_id"] == "article_id"
+
+
+def test_purchases_among_page_events_are_set_aside(tmp_path):
+    path = tmp_path / "events.csv"
+    rows = [f"143322{n:07d},v{n},{kind},i\n" for n, kind in enumerate(["view", "addtocart", "transaction"] * 3)]
+    path.write_text("timestamp,visitorid,event,itemid\n" + "".join(rows))
+    events = yaml.safe_load(infer([path]).text)["tables"]["events"]
+    assert events["set_aside"] == [{"reason": "purchase", "when": {"event": ["transaction"]}}]
+    assert (events["words"], events["formats"]) == ({"kind": {"addtocart": "cart"}}, ["epoch_ms"])
+
+
+def test_nested_and_binary_columns_are_passed_over(tmp_path):
+    path = tmp_path / "orders.parquet"
+    table = {
+        "order_id": [1],
+        "customer_id": [2],
+        "ordered_at": ["2024-01-01"],
+        "sku": ["p"],
+        "qty": [1],
+        "revenue": [5.0],
+    }
+    odd = {"tags": [["a@b.jp"]], "who": [{"mail": "a@b.jp"}], "raw": [b"a@b.jp"], "nothing": [None]}
+    pq.write_table(pa.table(table | odd), path)
+    proposal = infer([path])
+    assert proposal.todo == () and "a@b.jp" not in proposal.text
+    assert proposal.text.count("nested or binary: not looked at") == 3
+
+
 def test_a_table_that_two_files_have_is_written_once_and_said(tmp_path):
     orders, ga4 = tmp_path / "order_1.csv", tmp_path / "ga4.csv"
     exports.write(orders, exports.ECCUBE, exports.eccube_rows(), "cp932")
@@ -268,6 +304,7 @@ def seen_of(tmp_path, values, header="column", delimiter=";"):
         (["1,200", "3", "1,000,000.5"], {"thousands": ","}, False),
         (["1.200,50", "0,5"], {"thousands": ".", "decimal": ","}, False),
         (["¥1,200", "300円"], {"thousands": ",", "strip": ["円", "¥"]}, False),
+        (["\\1,200", "300"], {"thousands": ",", "strip": ["\\"]}, False),  # a yen sign, as cp932 writes it
         (["１２００", "5"], {"full_width": True}, False),
         (["1.200", "15"], {}, True),  # in a file with semicolons: 1200 or 1.2
         (["1,200", "15"], {"thousands": ","}, True),

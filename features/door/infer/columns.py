@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from features.door.columns import literal, quote
+from features.door.columns import NUMERIC, literal, quote
 from features.door.infer.sample import Sample
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y年%m月%d日", "%Y%m%d")
@@ -29,7 +29,7 @@ EPOCHS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
 FEW = 200  # values of which a format must read one to be tried on all
 SERIALS = ("30000", "60000")  # what Excel calls the days from 1982 to 2064
 EMAIL, PHONE = r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", r"'?(\+[0-9]{1,3}|0)[0-9 ()-]{8,14}"
-SYMBOLS = ("円", "¥", "￥", "$", "€", "£")
+SYMBOLS = ("円", "¥", "￥", "\\", "$", "€", "£")  # a yen sign of cp932 is a backslash
 PERSONAL = re.compile(
     r"name|address|street|phone|mobile|携帯|連絡先|fax|e-?mail|zip|postal|postcode|birth|氏名|姓|名前|お名|セイ|メイ|カナ|住所|電話|\btel\b|"
     r"郵便|メール|生年|誕生|宛名|届け先|送付先|company|会社|ip.?address|note|メモ|備考|comment",
@@ -46,7 +46,7 @@ class Seen:
     """What a column holds, over the sample's rows; shares are of the rows that are not empty."""
 
     name: str
-    kind: str  # number, instant, boolean or text, as the file itself types it
+    kind: str  # number, instant, boolean, text or other, as the file itself types it
     rows: int
     filled: int
     distinct: int
@@ -77,6 +77,8 @@ class Seen:
         parts = [f"{1 - self.filled / max(1, self.rows):.0%} empty"] if self.filled < self.rows else []
         if not self.filled:
             return "always empty"
+        if self.kind == "other":
+            return ", ".join([*parts, "nested or binary: not looked at"])
         if self.emails > 0.01:
             return ", ".join([*parts, f"{self.emails:.0%} look like e-mail addresses: not shown"])
         if self.personal:
@@ -100,11 +102,11 @@ def look(con: duckdb.DuckDBPyConnection, sample: Sample) -> dict[str, Seen]:
 
 
 def _kind(type_: str) -> str:
-    if type_.startswith(("TIMESTAMP", "DATE")):
+    if type_.startswith(("TIMESTAMP", "DATE")) and not type_.endswith("]"):
         return "instant"
-    if type_ == "BOOLEAN":
-        return "boolean"
-    return "text" if type_ == "VARCHAR" else "number"
+    if type_.startswith(NUMERIC) and not type_.endswith("]"):
+        return "number"
+    return {"BOOLEAN": "boolean", "VARCHAR": "text"}.get(type_, "other")
 
 
 def _look(con: duckdb.DuckDBPyConnection, sample: Sample, column: str, type_: str) -> Seen:
@@ -159,7 +161,7 @@ def _sorts_by(number: dict[str, Any] | None, formats: tuple[str, ...], kind: str
 
 def _bare(text: str) -> str:
     """Write a number's text in SQL without what may surround it."""
-    stripped = "".join(SYMBOLS)
+    stripped = "".join(SYMBOLS).replace("\\", "\\\\")
     return f"trim(regexp_replace(translate({text}, {literal(FULL)}, {literal(HALF)}), '[{stripped}]', '', 'g'))"
 
 
@@ -189,7 +191,7 @@ def _number_form(is_true: dict[str, Any]) -> dict[str, Any] | None:
 
 def _doubtful(is_true: dict[str, Any], sample: Sample) -> bool:
     """Whether every separator stands before exactly three digits, where either reading makes sense."""
-    in_yen = any(is_true[f"symbol {sign}"] for sign in ("円", "¥", "￥"))  # which has no decimals
+    in_yen = any(is_true[f"symbol {sign}"] for sign in ("円", "¥", "￥", "\\"))  # which has no decimals
     if sample.delimiter != ";" or in_yen:  # who separates cells by a comma does not write decimals with it
         return False
     return bool((is_true["comma"] and is_true["commas3"]) or (is_true["dot"] and is_true["dots3"]))

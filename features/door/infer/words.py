@@ -24,7 +24,8 @@ PRODUCT = (
 )
 ORDERED = (
     "ordered at|order date|order time|order datetime|created at|purchase date|purchased at|order purchase timestamp"
-    "|transaction date|transaction time|transaction timestamp|invoice date|date|datetime|timestamp|time|t dat"
+    "|transaction date|transaction dt|transaction time|transaction timestamp|invoice date|date"
+    "|datetime|timestamp|time|t dat"
     "|sale date"
     "|sales date|bestelldatum|datum|rechnungsdatum|注文日時|注文日|受注日時|受注日|購入日時|購入日|ご注文日|売上日"
     "|日時|日付|day"
@@ -243,6 +244,9 @@ WORDS: dict[str, dict[str, str]] = {
     "purpose": {"marketing": "marketing|販促", "personalise": "personalise|personalize|個別化", "train": "train|学習"},
 }
 POSTAGE = r"^(post|postage|shipping|versand|versandkosten|delivery|dot|soryo|souryo|送料.*|配送料)$"
+
+
+PURCHASES = {"purchase", "transaction", "buy", "order", "checkout", "conversion", "購入", "注文"}
 
 
 def likeness(name: str, known: str) -> float:

@@ -14,7 +14,7 @@ from features.door.infer.words import NAMES, likeness
 from features.door.mapping import TableMapping
 from features.door.tables import TABLES
 
-SIGNS = {"円": "JPY", "￥": "JPY", "¥": "JPY", "€": "EUR", "£": "GBP", "$": "USD"}
+SIGNS = {"円": "JPY", "￥": "JPY", "¥": "JPY", "\\": "JPY", "€": "EUR", "£": "GBP", "$": "USD"}
 ZONES = {"JPY": "Asia/Tokyo", "GBP": "Europe/London", "EUR": "Europe/Berlin", "USD": "America/New_York"}
 
 
@@ -138,7 +138,7 @@ def _table(g: Guess, todo: list[str]) -> list[str]:
     asked = list(g.todo)
     formats = _formats(g, asked)
     numbers = _numbers(g, asked)
-    asked += [f"columns.{name}: no column was recognised; give one, or {_how(name)}" for name in g.missing]
+    asked += [f"columns.{name}: no column was recognised; give one, or {_how(g, name)}" for name in g.missing]
     todo += [f"tables.{g.table}.{what}" for what in asked]
     size = f"{g.sample.rows:,} rows{'' if g.sample.whole else ' looked at, there are more'}"
     lines = [f"  # {g.sample.path.name}: {size}, {len(g.sample.columns)} columns", f"  {g.table}:", *_reading(g.sample)]
@@ -165,8 +165,16 @@ def _remark(g: Guess, name: str) -> str:
     return "; ".join([*parts, g.notes[name]] if name in g.notes else parts)
 
 
-def _how(name: str) -> str:
-    return 'a constant such as {constant: "1"}' if name == "quantity" else "say where it comes from"
+def _how(g: Guess, name: str) -> str:
+    """Suggest what can stand for a column that a file of order lines lacks."""
+    customer, ordered = g.columns.get("customer_id"), g.columns.get("ordered_at")
+    if name == "quantity":
+        return 'a constant, if each row is one piece: {constant: "1"}'
+    if name == "order_id" and isinstance(customer, str) and isinstance(ordered, str):
+        return f"what a customer bought at one time: {_dump({'join': [customer, ordered], 'separator': '-'})}"
+    if name == "revenue":
+        return "say what a line brought in, after discounts: a column, or {product: [quantity, unit price]}"
+    return "say where it comes from"
 
 
 def _formats(g: Guess, asked: list[str]) -> list[str]:
@@ -228,7 +236,7 @@ def _nearest(name: str) -> str:
     near = [
         (likeness(name, how), f"{table}.{column}") for table, known in NAMES.items() for column, how in known.items()
     ]
-    best, path = max(near)
+    best, path = max(near, key=lambda pair: pair[0])
     return f" (perhaps {path})" if best >= 0.7 else ""
 
 
