@@ -150,7 +150,7 @@ def _table(g: Guess, todo: list[str]) -> list[str]:
         lines.append(f"      {name + ': ' + _dump(g.columns[name]):<44} # {_remark(g, name)}")
     lines += [f"      # TODO {name}: ..." for name in g.missing]
     if g.words:
-        lines.append(f"    words: {_dump(g.words)}   # CHECK")
+        lines.append(f"    words: {_dump(g.words)}   # CHECK: the values seen; rows with others are quarantined")
     lines += [f"    {key}: {_dump(value)}" for key, value in g.keys.items()]
     return lines + list(_left(g))
 
