@@ -19,28 +19,6 @@ CONVERTED = ("revenue", "tax", "list_price", "discount", "cost")  # of order lin
 ALWAYS = ("customer_id", "returns_order_id", "status", "known_at")
 
 
-def source_columns(how: TableMapping) -> Iterator[str]:
-    """List the source columns a table's mapping reads, in the order it names them."""
-    for source in how.columns.values():
-        if isinstance(source, str):
-            yield source
-        else:
-            yield from (
-                *(source.sum or ()),
-                *(source.product or ()),
-                *(source.join or ()),
-                *(source.first or ()),
-                *(source.when or ()),
-            )
-            if source.hmac is not None:
-                yield source.hmac
-    for rule in how.set_aside:
-        yield from rule.when
-    yield from how.returns or ()
-    if how.fill_down is not None:
-        yield from (how.fill_down.by, *how.fill_down.columns)
-
-
 @dataclass(frozen=True)
 class Writer:
     """Writes one table's mapping over one source."""

@@ -10,7 +10,7 @@ import duckdb
 
 from features import days, lake
 from features.door import quarantine
-from features.door.columns import Writer, source_columns
+from features.door.columns import Writer
 from features.door.folders import Gathered, gather
 from features.door.judge import STANDING, judge
 from features.door.ledger import Ledger, count, refuse_spoilt
@@ -186,7 +186,7 @@ class _Work:
         how = self.mapping.tables[table.name]
         self.say(f"{table.name}: reading {path.name}")
         source = shaped(con, table.name, path, how, self.gathered.files, spill)
-        expect_columns(source, list(source_columns(how)))
+        expect_columns(source, how.source_columns())
         expect_whole_ids(con, table, how, source)
         query = Writer(Values(table, how, self.mapping, source, self.key)).query(self.now)
         is_first = con.execute("SELECT count(*) FROM files").fetchone() == (0,)

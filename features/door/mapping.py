@@ -15,6 +15,7 @@ from features.door.tables import TABLES
 from features.errors import BadInput
 
 SHOPS = Path(__file__).resolve().parent.parent / "shops"
+FRAGMENTS = ("ga4", "mailtool")  # tables for other shops' mappings to include; no shops of their own
 
 
 class Strict(BaseModel):
@@ -52,17 +53,34 @@ class Computed(Strict):
     hmac: str | None = None  # personal data (e-mail, phone): only its HMAC by the shop's key is kept
     sum: list[str] | None = None
     product: list[str] | None = None
+    less: list[str] | None = None  # with `sum` or `product`: what is taken off it; an empty one takes nothing off
     join: list[str] | None = None  # texts with `separator` between; empty parts are left out
     separator: str = " > "
-    when: When | None = None  # with `constant`: else the column is empty
+    nth: str | None = None  # the row's place, from 1, among its file's rows with the same value of this column
+    when: When | None = None  # with `constant`: else the column is `otherwise`, or empty
+    otherwise: str | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "Computed":
-        known = ("constant", "first", "hmac", "sum", "product", "join")
+        known = ("constant", "first", "hmac", "sum", "product", "join", "nth")
         ways = [way for way in known if getattr(self, way) is not None]
         if len(ways) != 1:
             raise ValueError(f"give exactly one of {', '.join(known)}; found {', '.join(ways) or 'none'}")
+        if self.less is not None and ways[0] not in ("sum", "product"):
+            raise ValueError("less goes with sum or product")
+        if self.otherwise is not None and self.when is None:
+            raise ValueError("otherwise goes with constant and when")
         return self
+
+    def source_columns(self) -> list[str]:
+        """List the source columns it is computed from."""
+        lists = (self.sum, self.product, self.less, self.join, self.first, self.when, self.hmac and [self.hmac])
+        return [name for names in lists for name in names or ()] + ([self.nth, place_in(self.nth)] if self.nth else [])
+
+
+def place_in(column: str) -> str:
+    """Name the column, added to the source's, that holds a row's place among those with the same value of one."""
+    return f"nth {column}"
 
 
 class SetAside(Strict):
@@ -138,6 +156,19 @@ class TableMapping(Strict):
     personal_data: list[str] = Field(default_factory=list)  # canonical columns that may hold e-mail or phone
     expect: Expect | None = None
 
+    def source_columns(self) -> list[str]:
+        """List the source columns that are read, in the order the mapping names them."""
+        computed = [column for column in self.columns.values() if isinstance(column, Computed)]
+        fill = self.fill_down
+        names = [
+            *(column for column in self.columns.values() if isinstance(column, str)),
+            *(name for column in computed for name in column.source_columns()),
+            *(name for rule in self.set_aside for name in rule.when),
+            *(self.returns or ()),
+            *((fill.by, *fill.columns) if fill else ()),
+        ]
+        return list(dict.fromkeys(names))
+
 
 class Predict(Strict):
     """What churn means here; see design.md. ``None``: taken from the shop's own gaps."""
@@ -164,6 +195,7 @@ class Mapping(Strict):
     )  # what one unit of another currency is worth; without it rows in it are quarantined
     notice: str | None = None  # what its licence asks to be shown
     predict: Predict
+    include: list[str] = Field(default_factory=list)  # ready mappings whose tables are taken over; ours stand before
     tables: dict[str, TableMapping]
 
     @model_validator(mode="after")
@@ -230,22 +262,44 @@ def load_mapping(path: Path) -> Mapping:
         Naming the file, the key and the nearest right one.
     """
     found = mapping_path(path)
+    if found.parent == SHOPS and found.stem in FRAGMENTS:
+        raise BadInput(f"{found}: has tables only: take it into a shop's mapping with `include: [{found.stem}]`")
     return parse_mapping(found.read_bytes(), str(found))
 
 
 def parse_mapping(content: bytes, named: str) -> Mapping:
     """Read a mapping's text; ``named`` is what errors call it."""
     try:
-        return Mapping.model_validate(yaml.safe_load(content))
+        return Mapping.model_validate(_with_included(yaml.safe_load(content), named))
     except yaml.YAMLError as error:
         raise BadInput(f"{named}: not YAML: {error}") from None
     except ValidationError as error:
         raise BadInput("\n".join(f"{named}: {_explain(e)}" for e in error.errors(include_url=False))) from None
 
 
+def _with_included(document: Any, named: str) -> Any:
+    """Add the tables of the ready mappings a mapping includes; a table of its own takes their place."""
+    names = document.get("include") if isinstance(document, dict) else None
+    own = (document.get("tables") or {}) if isinstance(names, list) else {}
+    if not isinstance(names, list) or not isinstance(own, dict):
+        return document  # the schema says what is wrong
+    ready = sorted(path.stem for path in SHOPS.glob("*.yaml"))
+    given: dict[str, str] = {}
+    tables: dict[str, Any] = {}
+    for name in names:
+        if name not in ready:
+            raise BadInput(f"{named}: include: no ready mapping is called {name}{nearest(str(name), ready)}")
+        for table, how in yaml.safe_load((SHOPS / f"{name}.yaml").read_bytes())["tables"].items():
+            if table not in own and table in given:
+                raise BadInput(f"{named}: include: both {given[table]} and {name} bring {table}; write tables.{table}")
+            given[table], tables[table] = name, how
+    return document | {"tables": tables | own}
+
+
 def _explain(error: Any) -> str:
     """Turn one pydantic error into a line that names the key and what would be right."""
-    path = ".".join(str(part) for part in error["loc"] if part not in ("str", "Computed", "function-after"))
+    models = ("str", "Computed")
+    path = ".".join(str(x) for x in error["loc"] if x not in models and not str(x).startswith("function-after"))
     if error["type"] == "extra_forbidden":
         return f"{path}: unknown key{nearest(str(error['loc'][-1]), _keys_at(error['loc'][:-1]))}"
     message = error["msg"].removeprefix("Value error, ")

@@ -8,7 +8,6 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from features.door.columns import source_columns
 from features.door.mapping import Computed, TableMapping
 from features.door.readers import Source, literal, quote
 from features.door.secret import pseudonym
@@ -58,7 +57,7 @@ def write(
 
     Of the row the columns the mapping reads are kept, those of ``hmac`` only as their pseudonym.
     """
-    names = list(dict.fromkeys(source_columns(how)))
+    names = how.source_columns()
     texts = "".join(f", {quote(kept_as(name))} VARCHAR" for name in names)
     con.execute(
         'CREATE OR REPLACE TEMP TABLE quarantine ("table" VARCHAR, file VARCHAR, line BIGINT, "column" VARCHAR,'

@@ -5,7 +5,7 @@ import importlib.util
 import io
 import itertools
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatch
@@ -103,7 +103,8 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, how: TableMapping, s
         if kind == ".xlsx":
             return _workbook(path, how, spill)
         if kind in DELIMITED:
-            return _delimited(decoded(path, how.encoding), how.delimiter or ("\t" if kind == ".tsv" else ","), spill)
+            delimiter = how.delimiter or ("\t" if kind == ".tsv" else ",")
+            return _delimited(decoded(path, how.encoding), delimiter, how.source_columns(), spill)
     except (duckdb.Error, pa.ArrowException, calamine.CalamineError, zipfile.BadZipFile, OSError) as error:
         raise BadInput(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
     raise BadInput(
@@ -114,7 +115,7 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, how: TableMapping, s
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
     """Read every page once with pyarrow, which verifies checksums; DuckDB ignores them (silently wrong sums)."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        _expect_distinct(file.schema_arrow.names, path)
+        _distinct(file.schema_arrow.names, file.schema_arrow.names, path)
         for _ in file.iter_batches(batch_size=BATCH_ROWS):
             pass
     relation = f"read_parquet({literal(str(path))}, hive_partitioning = false)"
@@ -136,7 +137,7 @@ def _workbook(path: Path, how: TableMapping, spill: Path) -> Source:
     text = spill / f"sheet{len(list(spill.iterdir()))}.csv"
     with text.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
-    source = _delimited(Decoded(text, "utf-8"), ",", spill)
+    source = _delimited(Decoded(text, "utf-8"), ",", how.source_columns(), spill)
     return Source(path, source.relation, source.types, source.records)
 
 
@@ -148,12 +149,12 @@ def _cell(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value).replace("\r", " ").replace("\n", " ")
 
 
-def _delimited(text: Decoded, delimiter: str, spill: Path) -> Source:
+def _delimited(text: Decoded, delimiter: str, wanted: Sequence[str], spill: Path) -> Source:
     """Find the header and the records; DuckDB gets the file itself if it is plain, else its good records."""
     if len(delimiter) != 1 or not delimiter.isascii():
         raise BadInput(f"delimiter: {delimiter!r} is not one ASCII character")
     header, first_line = _header(text, delimiter)
-    _expect_distinct(header, text.path)
+    header = _distinct(header, wanted, text.path)
     records = scan(_body(text, first_line), delimiter, len(header), first_line)
     _refuse_broken(text.path, records, len(header))
     readable, skip = text.path, first_line - 1
@@ -210,11 +211,15 @@ def _body(text: Decoded, first_line: int) -> Iterator[bytes]:
             yield rest
 
 
-def _expect_distinct(header: Iterable[str], path: Path) -> None:
-    names = list(header)
-    for name in names:
-        if names.count(name) > 1 or [other.lower() for other in names].count(name.lower()) > 1:
+def _distinct(header: Sequence[str], wanted: Sequence[str], path: Path) -> list[str]:
+    """Give each column a name of its own; which of two is meant is not guessed if the mapping reads that name."""
+    names: list[str] = []
+    for number, name in enumerate(header, 1):
+        twice = name.lower() in (other.lower() for other in names)
+        if twice and name.lower() in (column.lower() for column in wanted):
             raise BadInput(f"{path}: two columns are called {name!r}; rename one in the file")
+        names.append(f"{name} (column {number})" if twice else name)
+    return names
 
 
 def expect_columns(source: Source, wanted: Sequence[str]) -> None:

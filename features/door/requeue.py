@@ -4,8 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.door.columns import source_columns
-from features.door.mapping import Mapping, TableMapping, nearest
+from features.door.mapping import Mapping, TableMapping, nearest, place_in
 from features.door.quarantine import LEADING, kept_as
 from features.errors import BadInput
 
@@ -49,7 +48,7 @@ def _requeued(mapping: Mapping, path: Path) -> tuple[str, TableMapping]:
     if table not in mapping.tables:
         raise BadInput(f"{path}: table {table!r} is not in the mapping{nearest(table, list(mapping.tables))}")
     how = mapping.tables[table]
-    renamed = {name: kept_as(name) for name in source_columns(how)}
+    renamed = {name: kept_as(name) for name in how.source_columns()}
     return table, _renamed(how, renamed).model_copy(
         update={
             "source": path.name,
@@ -73,8 +72,10 @@ def _renamed(how: TableMapping, names: dict[str, str]) -> TableMapping:
     columns = {
         name: rename(source)
         if isinstance(source, str)
+        else rename(place_in(source.nth))
+        if source.nth is not None
         else source.model_copy(
-            update={way: rename(getattr(source, way)) for way in ("sum", "product", "join", "first", "hmac")}
+            update={way: rename(getattr(source, way)) for way in ("sum", "product", "less", "join", "first", "hmac")}
             | {"when": {names.get(k, k): v for k, v in source.when.items()} if source.when else None}
         )
         for name, source in how.columns.items()

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 from duckdb.func import PythonUDFType
 
-from features.door.mapping import FillDown, JoinedFile, TableMapping
+from features.door.mapping import Computed, FillDown, JoinedFile, TableMapping, place_in
 from features.door.readers import Source, expect_columns, locate, open_source, quote
 from features.errors import BadInput
 
@@ -31,6 +31,9 @@ def shaped(
         source = _joined(con, source, how, how.join, _joined_file(name, how.join, files), spill)
     if how.fill_down is not None:
         source = _filled(source, how.fill_down)
+    for column in how.columns.values():
+        if isinstance(column, Computed) and column.nth is not None and place_in(column.nth) not in source.types:
+            source = _placed(source, column.nth)
     if how.ids.nfkc:
         _register_nfkc(con)
     return source
@@ -74,6 +77,14 @@ def _filled(source: Source, fill: FillDown) -> Source:
     return replace(
         source, relation=f"(SELECT * EXCLUDE ({ROW}) REPLACE ({columns}) FROM {_numbered(source)} ORDER BY {ROW})"
     )
+
+
+def _placed(source: Source, column: str) -> Source:
+    """Number the rows with the same value of a column from 1, in the file's order."""
+    expect_columns(source, [column])
+    place = f"row_number() OVER (PARTITION BY {quote(column)} ORDER BY {ROW}) AS {quote(place_in(column))}"
+    relation = f"(SELECT * EXCLUDE ({ROW}), {place} FROM {_numbered(source)} ORDER BY {ROW})"
+    return replace(source, relation=relation, types=source.types | {place_in(column): "BIGINT"})
 
 
 def _numbered(source: Source) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import duckdb
 
 from features.door import instants
-from features.door.mapping import Computed, Condition, Mapping, TableMapping, When
+from features.door.mapping import Computed, Condition, Mapping, TableMapping, When, place_in
 from features.door.readers import Source, literal, quote
 from features.door.records import AT, CONTROL, LONG, PLUS
 from features.door.secret import sql_keyed
@@ -36,7 +36,7 @@ DIGITS = "[+-]?[0-9]+([.][0-9]+)?"
 MANGLED = r"[0-9]([.][0-9]+)?[eE][+][0-9]{1,3}"  # what a spreadsheet makes of a long number
 EMAIL = r"[^@\s]+@[^@\s]+[.][A-Za-z]{2,}"
 PHONE = r"(\+[0-9]{1,3}[- ]?|0)[0-9]{1,4}[- ][0-9]{1,4}[- ][0-9]{3,4}"
-FULL_WIDTH = ("０１２３４５６７８９．，－＋￥　", "0123456789.,-+¥ ")
+FULL_WIDTH = ("０１２３４５６７８９．，－＋　", "0123456789.,-+ ")
 
 
 Faults = tuple[tuple[str, str], ...]  # (condition, code) over the columns said_X and X
@@ -124,7 +124,10 @@ class Values:
     def _computed(self, source: Computed) -> str:
         if source.constant is not None:
             constant = literal(source.constant)
-            return f"CASE WHEN {condition(source.when)} THEN {constant} END" if source.when else constant
+            other = f" ELSE {literal(source.otherwise)}" if source.otherwise is not None else ""
+            return f"CASE WHEN {condition(source.when)} THEN {constant}{other} END" if source.when else constant
+        if source.nth is not None:
+            return f"CAST({quote(place_in(source.nth))} AS VARCHAR)"
         if source.hmac is not None:
             text = f"lower(trim(CAST({quote(source.hmac)} AS VARCHAR)))"
             if self.key is None:
@@ -136,14 +139,15 @@ class Values:
         if source.join is not None:
             return f"concat_ws({literal(source.separator)}, {', '.join(_nonempty(name) for name in source.join)})"
         names, operator = (source.sum, " + ") if source.sum is not None else (source.product or [], " * ")
-        texts = [f"CAST({quote(name)} AS VARCHAR)" for name in names]
+        texts = [f"CAST({quote(name)} AS VARCHAR)" for name in (*names, *(source.less or ()))]
         exact = [f"TRY_CAST({self._plain(text)} AS {STORED_AS['amount']})" for text in texts]
+        off = "".join(f" - coalesce({number}, 0)" for number in exact[len(names) :])
         # a part that is no number is shown as it stands, so that the row is quarantined with it
         wrong = " ".join(
             f"WHEN {number} IS NULL AND coalesce({text}, '') <> '' THEN {text}"
             for number, text in zip(exact, texts, strict=True)
         )
-        return f"CASE {wrong} ELSE CAST({operator.join(exact)} AS VARCHAR) END"
+        return f"CASE {wrong} ELSE CAST({operator.join(exact[: len(names)])}{off} AS VARCHAR) END"
 
     def _value(self, column: Column, said: str, kind: str) -> tuple[str, str, Faults]:
         """Write a column's value over what was said, where it is suspect, and its faults."""

@@ -13,13 +13,22 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
 
 
 def ingest(
-    shop: Annotated[Path, typer.Option(help="The shop's mapping, or the name of a ready one.")],
     files: Annotated[list[Path] | None, typer.Argument(help="Files and folders the mapping's sources match.")] = None,
+    shop: Annotated[Path | None, typer.Option(help="The shop's mapping, or the name of a ready one.")] = None,
+    infer: Annotated[bool, typer.Option("--infer", help="Take nothing in: look and propose a mapping.")] = False,
+    out: Annotated[Path | None, typer.Option(help="With --infer: a new file for the proposal, else stdout.")] = None,
     allow_empty: Annotated[bool, typer.Option(help="Accept files with a header and no rows.")] = False,
     requeue: Annotated[bool, typer.Option(help="The files are quarantines whose rows you have corrected.")] = False,
     json: Json = False,
 ) -> None:
     """Take a shop's files in. Nothing is lost: every row is accepted, set aside, a duplicate or quarantined."""
+    if infer:
+        propose(files or [], out)
+        return
+    if shop is None:
+        raise typer.BadParameter("give the shop's mapping with --shop, or --infer to have one proposed")
+    if out is not None:
+        raise typer.BadParameter("--out goes with --infer")
     from features.door.ingest import ingest as take_in
     from features.door.mapping import load_mapping, mapping_path
     from features.home import Home
@@ -38,6 +47,25 @@ def ingest(
     show(ledger.as_dict(), json)
     if ledger.quarantined:
         raise typer.Exit(3)
+
+
+def propose(files: list[Path], out: Path | None) -> None:
+    """Print the proposed mapping, or write it to a new file; exit 2 where a person must decide something first."""
+    from features.door.infer import infer
+    from features.errors import BadInput
+    from features.lake import write_bytes
+
+    if not files:
+        raise typer.BadParameter("--infer looks at files: name them")
+    if out is not None and out.exists():
+        raise BadInput(f"{out}: exists already; give a new file with --out")
+    proposal = infer(files)
+    if out is None:
+        print(proposal.text, end="")  # noqa: T201
+    else:
+        write_bytes(out, proposal.text.encode())
+    if proposal.todo:
+        raise BadInput("\n".join(["to be decided before this mapping can be used:", *proposal.todo]))
 
 
 @features.command("build")

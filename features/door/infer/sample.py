@@ -1,0 +1,191 @@
+"""A bounded sample of a file nobody has described yet: its encoding, its delimiter, its header and its first rows."""
+
+import codecs
+import csv
+import gzip
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import BadInput
+
+ROWS, BYTES = 100_000, 64 * 2**20  # what is looked at of each file
+BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+DELIMITERS = (",", ";", "\t", "|")
+LATIN = frozenset("àâäáãåæçèéêëìíîïñòóôöõøùúûüýÿßÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÖÕØÙÚÛÜœŒ€£§°–’“”„")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of one file as the DuckDB table ``name``; what was found out about how it is written."""
+
+    path: Path
+    name: str
+    columns: tuple[str, ...]
+    rows: int
+    encoding: str | None = None  # None: not text
+    delimiter: str = ","
+    whole: bool = True  # False: there is more than was looked at
+    ragged: int = 0  # rows with more or fewer cells than the header
+    twice: tuple[str, ...] = ()  # names that stand more than once; their first column is looked at
+
+
+def take_sample(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
+    """Read the first rows of a file into the table ``name``.
+
+    Raises
+    ------
+    BadInput
+        Naming the file that is missing, empty, of an unknown kind or encoding, or without a header.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path}: EMPTY_FILE: it has no rows and no header")
+    ending = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if ending == ".parquet":
+        return _parquet(con, path, name)
+    if ending in (".csv", ".tsv", ".txt"):
+        return _text(con, path, name)
+    raise BadInput(f"{path}: {ending or 'no ending'} is not looked at; .csv, .tsv, .txt (also .gz) and .parquet are")
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            batches, seen = [], 0
+            for batch in file.iter_batches(batch_size=min(ROWS, 16_384)):
+                batches.append(batch)
+                seen += batch.nbytes
+                if len(batches) * 16_384 >= ROWS or seen > BYTES:
+                    break
+            table = pa.Table.from_batches(batches, file.schema_arrow).slice(0, ROWS)
+            whole = len(table) == file.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    con.register(name, table)
+    return Sample(path, name, tuple(table.column_names), len(table), whole=whole)
+
+
+def _text(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
+    try:
+        with _opened(path) as file:
+            raw = file.read(BYTES + 1)
+    except (OSError, EOFError) as error:
+        raise BadInput(f"{path}: cannot be read: {error}") from None
+    whole, raw = len(raw) <= BYTES, raw[:BYTES]
+    encoding = encoding_of(raw, whole)
+    if encoding is None:
+        raise BadInput(f"{path}: not utf-8, utf-16 with a byte order mark, cp932, euc_jp or cp1252; save it as UTF-8")
+    text = _decode(raw, encoding, whole) or ""
+    delimiter = delimiter_of(text)
+    rows = _rows(text, delimiter)
+    header = next(rows, [])
+    if not _is_header(header):
+        raise BadInput(
+            f"{path}: its first line is no header: of its {len(header)} cells some are numbers, or most are empty"
+        )
+    kept: list[list[str]] = []
+    ragged = 0
+    for row in rows:
+        if len(kept) > ROWS:
+            break
+        if len(row) == len(header):
+            kept.append(row)
+        else:
+            ragged += bool(row)
+    if not whole or len(kept) > ROWS:
+        whole, kept = False, kept[:-1]  # the last row may be cut
+    first = {column: index for index, column in reversed(list(enumerate(header)))}
+    names = tuple(sorted((column for column in first if column.strip()), key=lambda column: first[column]))
+    con.register(name, pa.table({c: pa.array([row[first[c]] for row in kept], pa.string()) for c in names}))
+    twice = tuple(column for column, n in Counter(header).items() if n > 1)
+    return Sample(path, name, names, len(kept), encoding, delimiter, whole, ragged, twice)
+
+
+def _opened(path: Path) -> gzip.GzipFile | BinaryIO:
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _decode(raw: bytes, encoding: str, whole: bool) -> str | None:
+    """Decode strictly; a character cut off at the sample's end is no error."""
+    try:
+        codec = "utf-8-sig" if encoding == "utf-8" else encoding
+        return codecs.getincrementaldecoder(codec)().decode(raw, final=whole)
+    except UnicodeDecodeError:
+        return None
+
+
+def encoding_of(raw: bytes, whole: bool = True) -> str | None:
+    """Tell a text's encoding: by its byte order mark, else utf-8 where that fits, else what reads most plausibly.
+
+    Strict decoding alone cannot tell: EUC-JP reads as cp932 full of half-width kana, German in cp1252 as rare kanji.
+
+    >>> encoding_of("㈱花の音,①,髙橋".encode("cp932")), encoding_of("花の音,石鹸".encode("euc_jp"))
+    ('cp932', 'euc_jp')
+    >>> encoding_of("Käse;Größe;Müller".encode("cp1252"))
+    'cp1252'
+    """
+    for bom, name in BOMS.items():
+        if raw.startswith(bom):
+            return name
+    if _decode(raw, "utf-8", whole) is not None:
+        return "utf-8"
+    best, found = 0.0, None
+    for name in ("cp932", "euc_jp", "cp1252"):
+        text = _decode(raw[: 2**20], name, whole and len(raw) <= 2**20)
+        if text is not None and (score := _plausible(text, name)) > best and _decode(raw, name, whole) is not None:
+            best, found = score, name
+    return found
+
+
+def _plausible(text: str, encoding: str) -> float:
+    """Give the share of a text's letters beyond ASCII that are usual in what is written in an encoding."""
+    beyond = Counter(c for c in text if ord(c) > 127)
+    usual = sum(n for c, n in beyond.items() if (c in LATIN if encoding == "cp1252" else _usual_japanese(c)))
+    return usual / max(1, beyond.total())
+
+
+def _usual_japanese(c: str) -> bool:
+    """Kana, full-width forms, punctuation, and kanji of JIS level 1, which all text but names is written in."""
+    if "\u3000" <= c <= "\u30ff" or "\uff01" <= c <= "\uff5e":
+        return True
+    try:
+        return 0x81 <= c.encode("cp932")[0] <= 0x97 and not "\ue000" <= c <= "\uf8ff"
+    except UnicodeEncodeError:
+        return False
+
+
+def delimiter_of(text: str) -> str:
+    """Tell the delimiter: the one that cuts the first lines into the same number of cells, and into most of them.
+
+    >>> delimiter_of('name;price\\n"Seife, grün";1,20\\nCreme;3,50\\n')
+    ';'
+    """
+
+    def score(delimiter: str) -> tuple[float, int]:
+        cells = Counter(len(row) for _, row in zip(range(200), _rows(text, delimiter), strict=False) if row)
+        if not cells:
+            return 0.0, 0
+        width = next(iter(cells))  # the header's
+        return (cells[width] / cells.total() if width > 1 else 0.0), width
+
+    return max(DELIMITERS, key=score)
+
+
+def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    csv.field_size_limit(BYTES)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether cells name columns; an unnamed one among them is a row number some tools write, and is passed over."""
+    named = [cell.strip() for cell in cells if cell.strip()]
+    return 2 * len(named) > len(cells) and not any(cell.replace(".", "").isdigit() for cell in named)

@@ -1,0 +1,259 @@
+"""Small exports of other shops' systems: their columns, their encodings, their typical dirt."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+Row = Mapping[str, object]
+
+SHOPIFY = [
+    "Name",
+    "Email",
+    "Financial Status",
+    "Paid at",
+    "Fulfillment Status",
+    "Fulfilled at",
+    "Accepts Marketing",
+    "Currency",
+    "Subtotal",
+    "Shipping",
+    "Taxes",
+    "Total",
+    "Discount Code",
+    "Discount Amount",
+    "Shipping Method",
+    "Created at",
+    "Lineitem quantity",
+    "Lineitem name",
+    "Lineitem price",
+    "Lineitem compare at price",
+    "Lineitem sku",
+    "Lineitem requires shipping",
+    "Lineitem taxable",
+    "Lineitem fulfillment status",
+    "Billing Name",
+    "Billing Phone",
+    "Shipping Name",
+    "Notes",
+    "Cancelled at",
+    "Payment Method",
+    "Refunded Amount",
+    "Vendor",
+    "Id",
+    "Tags",
+    "Risk Level",
+    "Source",
+    "Lineitem discount",
+]
+
+ECCUBE = [
+    "注文ID",
+    "注文番号",
+    "会員ID",
+    "お名前(姓)",
+    "お名前(名)",
+    "メールアドレス",
+    "TEL",
+    "小計",
+    "値引き",
+    "送料",
+    "税金",
+    "合計",
+    "支払合計",
+    "対応状況(ID)",
+    "対応状況(名称)",
+    "支払方法(ID)",
+    "支払方法(名称)",
+    "受注日",
+    "入金日",
+    "注文詳細ID",
+    "商品ID",
+    "商品規格ID",
+    "商品名",
+    "商品コード",
+    "規格名1",
+    "規格分類名1",
+    "価格",
+    "個数",
+    "税率",
+    "税率ルール(ID)",
+    "明細区分(ID)",
+    "明細区分(名称)",
+    "出荷ID",
+    "発送日",
+]
+
+RAKUTEN = [
+    "注文番号",
+    "ステータス",
+    "サブステータス",
+    "注文日時",
+    "注文日",
+    "注文時間",
+    "発送完了報告日時",
+    "支払方法名",
+    "配送方法",
+    "商品合計金額",
+    "消費税合計",
+    "送料合計",
+    "請求金額",
+    "合計金額",
+    "ポイント利用額",
+    "クーポン利用総額",
+    "店舗発行クーポン利用額",
+    "楽天発行クーポン利用額",
+    "注文者姓",
+    "注文者名",
+    "注文者電話番号1",
+    "注文者メールアドレス",
+    "送付先ID",
+    "商品明細ID",
+    "商品ID",
+    "商品名",
+    "商品番号",
+    "商品管理番号",
+    "単価",
+    "個数",
+    "送料込別",
+    "税込別",
+    "項目・選択肢",
+]
+
+
+def write(
+    path: Path, columns: Sequence[str], rows: Iterable[Row], encoding: str = "utf-8", delimiter: str = ","
+) -> Path:
+    """Write rows as a CSV in an encoding; a column that a row lacks is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_bytes(text.getvalue().encode(encoding))
+    return path
+
+
+def shopify_rows() -> list[Row]:
+    """Write seven orders: of several lines, a guest's, cancelled, refunded, in dollars, with a tip, too long a name."""
+
+    def order(name: str, email: str, day: str, *lines: Row, **more: object) -> list[Row]:
+        head = {
+            "Name": name,
+            "Email": email,
+            "Financial Status": "paid",
+            "Paid at": f"{day} 10:12:00 +0900",
+            "Accepts Marketing": "yes",
+            "Currency": "JPY",
+            "Subtotal": 1,
+            "Total": 1,
+            "Created at": f"{day} 10:11:12 +0900",
+            "Source": "web",
+            "Id": f"58{name[1:]}",
+            "Billing Name": "花野 音",
+            "Billing Phone": "'090-1234-5678",
+        }
+        known = {"Name": name, "Email": email}  # what Shopify repeats on an order's later rows
+        return [{**(head | more if n == 0 else known), **line} for n, line in enumerate(lines)]
+
+    def line(sku: str, name: str, price: object, quantity: int = 1, discount: object = "0.00") -> Row:
+        return {
+            "Lineitem sku": sku,
+            "Lineitem name": name,
+            "Lineitem price": price,
+            "Lineitem quantity": quantity,
+            "Lineitem discount": discount,
+            "Vendor": "花の音",
+        }
+
+    soap, lotion = line("SOAP-1", "石鹸", "1200"), line("LOT-1", "化粧水 - 200ml", "3500", 2, "700.00")
+    return [
+        *order("#1001", "Hana@example.jp", "2024-01-05", soap, lotion, line("", "サンプル", "0")),
+        *order("#1002", "", "2024-01-06", soap, Source="pos"),
+        *order("#1003", "oto@example.jp", "2024-01-07", soap, lotion, **{"Cancelled at": "2024-01-08 09:00:00 +0900"}),
+        *order(
+            "#1004", "oto@example.jp", "2024-01-09", soap, **{"Financial Status": "refunded", "Refunded Amount": 1200}
+        ),
+        *order(
+            "#1005",
+            "hana@example.jp ",
+            "2024-02-10",
+            soap,
+            soap,
+            line("", "Tip", "500"),
+            **{"Financial Status": "partially_refunded", "Discount Code": "HARU", "Discount Amount": 100},
+        ),
+        *order("#1006", "kai@example.com", "2024-02-11", soap, Currency="USD"),
+        *order("#1007", "kai@example.com", "2024-02-12", line("", "と" * 70, "100")),
+    ]
+
+
+def eccube_rows() -> list[Row]:
+    """Write six orders: goods, postage, a discount and points; one is cancelled, one not finished, one on 30 Feb."""
+
+    def order(number: int, member: object, day: str, status: str, *items: Row, **more: object) -> list[Row]:
+        head = {
+            "注文ID": number,
+            "注文番号": f"2024-{number}",
+            "会員ID": member,
+            "お名前(姓)": "髙橋",
+            "メールアドレス": f"m{member or 'guest'}@example.jp",
+            "TEL": "09012345678",
+            "合計": 9999,
+            "対応状況(名称)": status,
+            "支払方法(名称)": "クレジット",
+            "受注日": f"{day} 21:30:00",
+            "発送日": f"{day} 23:00:00" if status == "発送済み" else "",
+        }
+        return [head | {"注文詳細ID": number * 10 + n} | item | more for n, item in enumerate(items)]
+
+    def item(code: str, name: str, price: object, quantity: object = "1", kind: str = "商品") -> Row:
+        return {
+            "商品コード": code,
+            "商品規格ID": "77" if kind == "商品" else "",
+            "商品名": name,
+            "価格": price,
+            "個数": quantity,
+            "税率": "10",
+            "明細区分(名称)": kind,
+        }
+
+    soap = item("cube-01", "㈱花の音 石鹸①", "1200.00")
+    lotion = item("cube-02", "髙級化粧水～能", "\\3,500", "２")
+    points = item("", "ポイント", "-100", kind="ポイント")
+    postage = item("", "送料", "500", kind="送料")
+    return [
+        *order(101, 55, "2024-01-05", "発送済み", soap, lotion, postage, item("", "割引", "-300", kind="割引")),
+        *order(102, "", "2024-01-06", "新規受付", soap, postage),
+        *order(103, 56, "2024-01-07", "注文取消し", lotion),
+        *order(104, 56, "2024-01-08", "購入処理中", lotion),
+        *order(105, 55, "2024-02-09", "対応中", item("", "名入れ", "800円"), points),
+        *order(106, 55, "2024-02-30", "対応中", soap),
+    ]
+
+
+def rakuten_rows() -> list[Row]:
+    """Write four orders: with a coupon, cancelled, with a price before tax, with an unknown status."""
+
+    def order(number: str, status: object, day: str, buyer: str, *lines: Row, **more: object) -> list[Row]:
+        head = {
+            "注文番号": number,
+            "ステータス": status,
+            "注文日時": f"{day} 08:05:09",
+            "発送完了報告日時": f"{day} 18:00:00",
+            "クーポン利用総額": 0,
+            "注文者姓": "髙田",
+            "注文者メールアドレス": f"{buyer}s1@fw.rakuten.ne.jp",
+            "税込別": 1,
+        }
+        return [head | line | more for line in lines]
+
+    def line(detail: int, item: str, name: str, price: object, quantity: object = 1, **more: object) -> Row:
+        return {"商品明細ID": detail, "商品管理番号": item, "商品名": name, "単価": price, "個数": quantity} | more
+
+    two = line(1, "soap-1", "【ポイント10倍】石鹸①", "1,200"), line(2, "lotion", "化粧水㈱", "3500", "２")
+    return [
+        *order("123456-20240105-0000000001", 700, "2024-01-05", "aa", *two, クーポン利用総額=500),
+        *order("123456-20240106-0000000002", 900, "2024-01-06", "bb", line(3, "soap-1", "石鹸", "￥1200")),
+        *order("123456-20240107-0000000003", 500, "2024-01-07", "aa", line(4, "cream", "クリーム", 1000, 税込別=0)),
+        *order("123456-20240108-0000000004", 123, "2024-01-08", "aa", line(5, "soap-1", "石鹸", 1200)),
+    ]
