@@ -48,8 +48,10 @@ def write(con: duckdb.DuckDBPyConnection, staged: Path, calendar: BusinessCalend
     new = f"FROM '{staged / 'order_lines.parquet'}'"
     con.execute(f"CREATE TEMP VIEW new_lines AS {_lines(new, calendar)}")
     _split(con)
-    con.execute("CREATE TEMP TABLE all_lines AS FROM new_lines WHERE the_order IN (FROM entangled)")
-    con.execute("INSERT INTO all_lines FROM old_lines")
+    rebuilt, simple = (f"the_order {word} (FROM entangled)" for word in ("IN", "NOT IN"))
+    if con.execute("SELECT count(*) FROM entangled").fetchone() == (0,):  # a scan saved
+        rebuilt, simple = "false", "true"
+    con.execute(f"CREATE TEMP TABLE all_lines AS FROM new_lines WHERE {rebuilt} UNION ALL FROM old_lines")
     keys, sums, _ = customer_days("all_lines")
     grouped = ", ".join(keys)
     con.execute(
@@ -60,7 +62,7 @@ def write(con: duckdb.DuckDBPyConnection, staged: Path, calendar: BusinessCalend
     )
     con.execute(
         f"COPY (SELECT customer_id, product_id, day, known_on, 1::BIGINT AS orders, quantity, revenue FROM new_lines"
-        f" WHERE the_order NOT IN (FROM entangled) UNION ALL ({_difference(product_days)} ORDER BY ALL))"
+        f" WHERE {simple} UNION ALL ({_difference(product_days)} ORDER BY ALL))"
         f" TO '{staged / 'product_days.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
     )
 
@@ -73,12 +75,17 @@ def _split(con: duckdb.DuckDBPyConnection) -> None:
         " min(net_quantity) AS least, min(hour) AS hour, min(no_discount) AS no_discount, min(no_coupon) AS no_coupon,"
         " min(one_off) AS one_off FROM new_lines GROUP BY ALL"
     )
-    twice = "SELECT hash(the_order, product_id) FROM new_lines GROUP BY 1 HAVING count(*) > 1"
+    con.execute(  # a 64-bit hash too many rebuilds one order for nothing
+        "CREATE TEMP TABLE product_twice AS SELECT hash(the_order, product_id) FROM new_lines"
+        " GROUP BY 1 HAVING count(*) > 1"
+    )
+    found = con.execute("SELECT count(*) FROM product_twice").fetchone() != (0,)
+    twice = "SELECT the_order FROM new_lines WHERE hash(the_order, product_id) IN (FROM product_twice)"
     con.execute(
         "CREATE TEMP TABLE entangled AS SELECT the_order FROM old_lines"
         " UNION SELECT the_order FROM order_rows WHERE least <= 0"
         " UNION SELECT the_order FROM order_rows GROUP BY the_order HAVING count(*) > 1"
-        f" UNION SELECT the_order FROM new_lines WHERE hash(the_order, product_id) IN ({twice})"
+        f"{f' UNION {twice}' if found else ''}"
     )
 
 

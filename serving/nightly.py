@@ -19,6 +19,7 @@ from features.frame import feature_frame
 from features.home import Home
 from features.interactions import interactions
 from features.shop import Shop, open_shop
+from features.volume import expect_usual_volume
 from serving import tables
 from serving.answers import Answers, Rows, answers
 from serving.policy.rules import Policy
@@ -65,6 +66,7 @@ def nightly(
     policy: tuple[Policy, bytes],
     *,
     replace: bool = False,
+    force: bool = False,
     say: Progress = lambda text: None,
 ) -> dict[str, Any]:
     """Publish the night of one business day: whole, or not at all; run again, it finishes what a kill left.
@@ -77,6 +79,8 @@ def nightly(
         The machine's clock, for what is taken in and for a shop whose clock is the system's.
     replace
         Publish another revision of a date that is published already.
+    force
+        Publish although the last day's order lines are far fewer or more than usual.
 
     Returns
     -------
@@ -86,13 +90,16 @@ def nightly(
     Raises
     ------
     Refused
-        If another night runs, or the scores fail their checks: what was published before stays.
+        If another night runs, the last day's volume is unusual, or the scores fail their checks: what was published
+        before stays.
     BadInput
         If nothing was ingested or trained yet.
     """
     with lake.locked(home.root / ".night.lock", "the night"):
         shop = _take_in(home, now, say)
         day = as_of if as_of is not None else shop_day(shop, now)
+        if not force:
+            expect_usual_volume(shop, day)
         release = open_release(champion(home))
         if release.facts["shop"] != shop.name:
             raise BadInput(

@@ -14,7 +14,7 @@ from features.door.readers import literal, quote
 from features.door.tables import STORED_AS
 from features.door.values import Typed, Values, condition
 
-CONVERTED = ("revenue", "tax", "list_price", "discount", "cost")  # of order lines, by the shop's rates
+CONVERTED = {"revenue", "tax", "list_price", "discount", "cost"}  # of order lines, by the shop's rates
 # Canonical columns that are looked at whether or not the mapping has them; of the others only those it has are typed.
 ALWAYS = ("customer_id", "returns_order_id", "status", "known_at")
 
@@ -107,7 +107,7 @@ class Writer:
         name, replaced = quote(happened), {"known_at": f"greatest(known_at, {quote(happened)})"}
         if self.values.table.name == "order_lines":
             rate = self._rate()
-            for column in CONVERTED if rate else ():
+            for column in CONVERTED & self.how.columns.keys() if rate else ():
                 replaced[column] = f"CAST({column} * {rate} AS {STORED_AS['amount']})"
             if rate:
                 replaced["currency"] = literal(self.values.mapping.currency)

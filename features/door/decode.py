@@ -25,7 +25,7 @@ MARKS = (
 # What Windows and EC tools write as "Shift_JIS" is Microsoft's superset: with it ① and 髙 are letters, not errors.
 SUPERSETS = {"shift_jis": "cp932", "shift-jis": "cp932", "sjis": "cp932", "windows-31j": "cp932", "ms932": "cp932"}
 # Text that was decoded wrongly before it reached us: UTF-8 read as Latin-1 or as cp932, or letters given up.
-GARBLED = re.compile("�|Ã[-¿]|â€|ã[-¿]|縺[ｦ-ﾟ一-鿿]|繝[ｦ-ﾟ一-鿿]")
+GARBLED = re.compile("�|Ã[-¿]|â€|ã[-¿]|縺[ｦ-ﾟ一-鿿]|[繝繧][ｦ-ﾟ一-鿿]")
 
 
 @dataclass

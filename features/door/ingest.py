@@ -13,7 +13,7 @@ from features.door import quarantine
 from features.door.columns import Writer
 from features.door.folders import Gathered, gather
 from features.door.judge import STANDING, judge
-from features.door.ledger import Ledger, count, refuse_spoilt
+from features.door.ledger import Ledger, count, refuse_spoilt, unknown_products
 from features.door.mapping import Computed, Mapping
 from features.door.quarantine import Piece
 from features.door.readers import expect_columns, locate, quote
@@ -26,7 +26,7 @@ from features.errors import BadInput
 from features.home import Home
 from features.shop import Load, Shop, open_shop
 
-MEMORY = "1500MB"  # of DuckDB, which spills what is more; with Python and its libraries well under 4 GB
+MEMORY = "2200MB"  # of DuckDB, which spills what is more; with Python and its libraries well under 4 GB
 
 
 def ingest(
@@ -178,6 +178,8 @@ class _Work:
             if ledger.quarantined:
                 quarantine.write(con, table, how, pieces, self.key, staged)
             if name == "order_lines":
+                old = [str(path) for path in self.before.parts(name)] if self.before else []
+                ledger.warnings += unknown_products(con, old)
                 days.write(con, staged, self.mapping.calendar)
         return ledger
 
@@ -188,7 +190,9 @@ class _Work:
         source = shaped(con, table.name, path, how, self.gathered.files, spill)
         expect_columns(source, how.source_columns())
         expect_whole_ids(con, table, how, source)
-        query = Writer(Values(table, how, self.mapping, source, self.key)).query(self.now)
+        values = Values(table, how, self.mapping, source, self.key)
+        query = Writer(values).query(self.now)
+        source.notes.extend(values.collisions(con))
         is_first = con.execute("SELECT count(*) FROM files").fetchone() == (0,)
         first_row = 0 if is_first else _single(con, "SELECT count(*) FROM typed")
         con.execute(f"{'CREATE TEMP TABLE typed AS' if is_first else 'INSERT INTO typed BY NAME'} {query}")

@@ -71,7 +71,7 @@ def _local(said: str, kind: str, formats: Sequence[str]) -> list[str]:
     plain = [name for name in formats if "%z" not in name and name not in (*EPOCHS, "excel")]
     local = [f"try_strptime({text}, [{', '.join(map(literal, plain))}])"] if plain else []
     if "excel" in formats:
-        days = f"CAST({text} AS DECIMAL(18,9)) - {EXCEL_DAYS}"
+        days = f"CAST({text} AS DECIMAL(28,9)) - {EXCEL_DAYS}"
         seconds = f"CAST(round(({days}) * 86400) AS BIGINT)"  # a spreadsheet's fraction of a day is whole seconds
         local.append(
             f"CASE WHEN regexp_full_match({text}, '[0-9]{{4,6}}([.][0-9]+)?')"

@@ -13,6 +13,7 @@ from features.errors import BadInput
 
 # Share of a file's rows above which it is refused whole (faults.md A11, A13, A38): something is wrong with all of it.
 REFUSED_ABOVE = {"FUTURE": 0.01, "EXCEL_MANGLED_ID": 0.001, "PERSONAL_DATA": 0.01}
+FEWEST_LINES, UNKNOWN_ABOVE = 100, 0.8  # of lines with products never seen before
 WHY_REFUSED = {
     "FUTURE": "lie in the future of this machine's clock",
     "EXCEL_MANGLED_ID": "hold an id a spreadsheet has shortened, such as 1.23E+15; export again with ids as text",
@@ -115,6 +116,23 @@ def count(con: duckdb.DuckDBPyConnection, table: Table, sources: Sequence[Source
         _notes(con, table),
         [note for source in sources for note in source.notes],
     )
+
+
+def unknown_products(con: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> list[str]:
+    """Warn if most order lines are of products the lake has never seen: their ids may have changed (faults.md A37)."""
+    if not parts:
+        return []
+    lines, new = con.execute(
+        "SELECT count(*), count(*) FILTER (product_id NOT IN"
+        " (SELECT DISTINCT product_id FROM read_parquet($parts, union_by_name = true))) FROM accepted",
+        {"parts": parts},
+    ).fetchone() or (0, 0)
+    if lines < FEWEST_LINES or new <= UNKNOWN_ABOVE * lines:
+        return []
+    return [
+        f"order_lines: {new:,} of {lines:,} lines are of products never seen before: were product ids renamed?"
+        " Recommendations know them only after the next training"
+    ]
 
 
 def _notes(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, int]:

@@ -79,8 +79,9 @@ def write(
         kept = "".join(f", {_text(piece.source, name)} AS {quote(kept_as(name))}" for name in names)
         con.execute(
             f'INSERT INTO quarantine BY NAME SELECT {literal(table.name)} AS "table", {literal(piece.source.path.name)}'
-            f' AS file, line, fault.column AS "column", fault.value AS value, fault.code AS code,'
-            f" CASE fault.code {right} END AS expected{kept}"
+            ' AS file, places.line, refused.fault.column AS "column", refused.fault.value AS value,'
+            " refused.fault.code AS code,"
+            f" CASE refused.fault.code {right} END AS expected{kept}"
             f" FROM (SELECT *, row_number() OVER () - 1 AS okaeri_row FROM {piece.source.relation}) s"
             f" JOIN places ON okaeri_row = places.n JOIN refused ON refused.n = okaeri_row + {piece.first_row}"
         )

@@ -92,6 +92,23 @@ class Values:
         """Write every mapped column, in the order of the canonical table."""
         return [self._typed(self.table.column(name)) for name in self.table.names if name in self.how.columns]
 
+    def collisions(self, con: duckdb.DuckDBPyConnection) -> list[str]:
+        """List ids that are written differently and become one by the mapping's `ids` (faults.md A17)."""
+        told = []
+        for name, column in self.how.columns.items():
+            kind = self.source.types.get(column) if isinstance(column, str) else None
+            if (self.how.ids.trim or self.how.ids.nfkc) and kind == "VARCHAR" and self.table.column(name).kind == "id":
+                value, _, _ = self._id(self.table.column(name), quote(str(column)), "VARCHAR")
+                same = con.execute(
+                    f"SELECT list(DISTINCT {quote(str(column))} ORDER BY {quote(str(column))}) AS written"
+                    f" FROM {self.source.relation} WHERE {quote(str(column))} <> '' GROUP BY {value}"
+                    " HAVING len(written) > 1 ORDER BY written LIMIT 20"
+                ).fetchall()
+                told += [
+                    f"{self.source.path.name}: {name}: made one by `ids`: {', '.join(map(repr, w))}" for (w,) in same
+                ]
+        return told
+
     def _typed(self, column: Column) -> Typed:
         said, kind = self._said(column)
         name, text = quote(column.name), quote(f"said_{column.name}")

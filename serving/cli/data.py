@@ -44,7 +44,9 @@ def ingest(
         requeue=requeue,
         say=say_on_stderr(json),
     )
-    show(ledger.as_dict(), json)
+    for warning in ledger.warnings if not json else ():
+        typer.echo(f"warning: {warning}", err=True)
+    show({name: value for name, value in ledger.as_dict().items() if json or name != "warnings"}, json)
     if ledger.quarantined:
         raise typer.Exit(3)
 

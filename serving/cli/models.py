@@ -16,11 +16,13 @@ Shop = Annotated[str | None, typer.Option(help="A shop that was ingested; defaul
 
 def train(
     as_of: Annotated[str | None, typer.Option(help="Learn from what was known before this date.")] = None,
+    force: Annotated[bool, typer.Option(help="Learn although the last days' volume is unusual.")] = False,
     json: Json = False,
 ) -> None:
     """Judge on held-back customers, fit a release, track it in MLflow and make it the champion."""
     from features.home import Home
     from features.shop import open_shop
+    from features.volume import expect_usual_volume
 
     home = Home.open()
     shop = open_shop(home)  # before ten seconds of imports
@@ -29,6 +31,8 @@ def train(
     from training.train import train as learn
 
     until = day_of(as_of) or observation_end(shop)
+    if not force:
+        expect_usual_volume(shop, until - 1)  # the lake's last day may not be over
     result = learn(home, shop, until, getpass.getuser(), now().isoformat(), say_on_stderr(json))
     if json:
         show(result, True)

@@ -16,6 +16,7 @@ def nightly(
     as_of: Annotated[str | None, typer.Option(help="Date; default the shop's own today.")] = None,
     policy: Annotated[Path | None, typer.Option(help="Policy file; default the one that ships.")] = None,
     replace: Annotated[bool, typer.Option(help="Publish another revision of a published date.")] = False,
+    force: Annotated[bool, typer.Option(help="Publish although the last day's volume is unusual.")] = False,
     json: Json = False,
 ) -> None:
     """Take in what is new, answer for every customer, publish tables and features: whole or not at all."""
@@ -24,7 +25,8 @@ def nightly(
     from serving.policy.rules import DEFAULT, load_policy
 
     rules = load_policy(policy), (policy or DEFAULT).read_bytes()
-    show(run(Home.open(), day_of(as_of), now(), rules, replace=replace, say=say_on_stderr(json)), json)
+    told = say_on_stderr(json)
+    show(run(Home.open(), day_of(as_of), now(), rules, replace=replace, force=force, say=told), json)
 
 
 def serve(
