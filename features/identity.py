@@ -11,6 +11,7 @@ of `customers` are links too, from the row's ``known_at``, else ``signed_up_at``
 customer says another.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -87,32 +88,33 @@ def links_in_force(shop: Shop, days: tuple[int, ...], which: str = "shared") -> 
         By default of aliases that more than one customer ever held.
     """
     with duckdb.connect() as con:
-        if not _read_words(con, shop):
+        if not read_words(con, shop):
             return pd.DataFrame(columns=["as_of_day", "alias_type", "alias", "customer_id", "since"])
         if which == "shared":
             con.execute(
                 "CREATE TEMP TABLE shared AS SELECT alias_type, alias FROM words WHERE alias IS NOT NULL"
                 " GROUP BY ALL HAVING count(DISTINCT customer_id) > 1"
             )
-        return con.execute(
-            f"""
-            WITH told AS (
-                FROM words WHERE link IN (SELECT link FROM words SEMI JOIN {which} USING (alias_type, alias))
-            ), newest AS (
-                SELECT t, told.*, min(known_on) OVER link AS since, row_number() OVER (
-                    PARTITION BY t, link ORDER BY known_on DESC, load DESC, until_day DESC NULLS LAST) AS nth
-                FROM told JOIN (SELECT unnest($days)::BIGINT AS t) ON known_on < t
-                WINDOW link AS (PARTITION BY t, link)
-            )
-            SELECT t AS as_of_day, alias_type, alias, customer_id, min(since) AS since FROM newest
-            WHERE nth = 1 AND alias IS NOT NULL AND (until_day IS NULL OR until_day >= t)
-            GROUP BY ALL ORDER BY ALL
-            """,
-            {"days": list(days)},
-        ).df()
+        return con.execute(f"{_in_force(which)} ORDER BY ALL", {"days": list(days)}).df()
 
 
-def _read_words(con: duckdb.DuckDBPyConnection, shop: Shop) -> bool:
+def _in_force(which: str) -> str:
+    """Select the links in force at the start of each of ``$days``, of the aliases that ``which`` (SQL) names."""
+    return f"""
+        WITH told AS (
+            FROM words WHERE link IN (SELECT link FROM words SEMI JOIN {which} USING (alias_type, alias))
+        ), newest AS (
+            SELECT t, told.*, min(known_on) OVER link AS since, row_number() OVER (
+                PARTITION BY t, link ORDER BY known_on DESC, load DESC, until_day DESC NULLS LAST) AS nth
+            FROM told JOIN (SELECT unnest($days)::BIGINT AS t) ON known_on < t
+            WINDOW link AS (PARTITION BY t, link)
+        )
+        SELECT t AS as_of_day, alias_type, alias, customer_id, min(since) AS since FROM newest
+        WHERE nth = 1 AND alias IS NOT NULL AND (until_day IS NULL OR until_day >= t) GROUP BY ALL
+    """
+
+
+def read_words(con: duckdb.DuckDBPyConnection, shop: Shop) -> bool:
     """Write `words`: every statement that an id holds an alias; tell whether there is any.
 
     ``known_on`` is the business day on which a word is first of use: it was said and had begun.
@@ -206,3 +208,47 @@ def counted(shop: Shop, day: int) -> dict[str, int]:
             ).fetchone()
         counts["events_of_nobody"] = row[0] if row else 0
     return counts
+
+
+def aliases_of(shop: Shop, ids: tuple[str, ...]) -> list[tuple[str, str]]:
+    """List the aliases (type, alias) that these ids ever held and no other did, sorted."""
+    with duckdb.connect() as con:
+        if not read_words(con, shop):
+            return []
+        return con.execute(
+            "SELECT alias_type, alias FROM words WHERE alias IS NOT NULL GROUP BY ALL"
+            " HAVING bool_and(customer_id IN (SELECT unnest(?))) ORDER BY ALL",
+            [ids],
+        ).fetchall()
+
+
+def others_of(shop: Shop, day: int) -> dict[str, list[str]]:
+    """List the other ids of every merged person at the start of a business day, by the id they go by, sorted."""
+    merged = persons(shop, (day,)).merged
+    return {str(person): sorted(rows.customer_id) for person, rows in merged.groupby("person")}
+
+
+class Holders:
+    """Who held every alias at the start of one business day, for look-ups: one alias, one person or nobody."""
+
+    def __init__(self, shop: Shop, day: int) -> None:
+        self._con = duckdb.connect()
+        self._con.execute("CREATE TABLE holders (alias_type VARCHAR, alias VARCHAR, holder VARCHAR)")
+        if read_words(self._con, shop):
+            self._con.execute(
+                "INSERT INTO holders SELECT alias_type, alias, min(customer_id)"
+                f" FROM ({_in_force('words')}) GROUP BY ALL HAVING count(*) <= {MOST_SHARING}",
+                {"days": [day]},
+            )
+            self._con.execute("DROP TABLE words")
+
+    def find(self, aliases: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Give the id behind each alias (type, alias) that somebody holds. Threads may ask at once."""
+        kinds, values = [kind for kind, _ in aliases], [value for _, value in aliases]
+        with self._con.cursor() as con:
+            rows = con.execute(
+                "SELECT alias_type, alias, holder FROM holders SEMI JOIN"
+                " (SELECT unnest(?::VARCHAR[]) AS alias_type, unnest(?::VARCHAR[]) AS alias) USING (alias_type, alias)",
+                [kinds, values],
+            ).fetchall()
+        return {(kind, alias): holder for kind, alias, holder in rows}

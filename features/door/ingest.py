@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from features import days, lake
+from features.door import forget
 from features.door.columns import quote, source_columns, typed_columns
 from features.door.judge import count, judge, type_rows, write
 from features.door.ledger import Ledger
@@ -137,6 +138,8 @@ class _Work:
         raw = self._read(con, name, paths, how)
         typed = typed_columns(table, how, raw, self.mapping.timezone)
         type_rows(con, table, how, typed, self.mapping, self.now)
+        if self.before is not None:
+            forget.set_aside(con, table, self.before)
         judge(con, table, how, self.before)
         ledger = count(con, table)
         if ledger.rows_in and ledger.reasons.get("FUTURE", 0) > FUTURE_ROWS_REFUSED * ledger.rows_in:

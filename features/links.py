@@ -1,0 +1,113 @@
+"""Why a person is one: the links behind them, and every merge and un-merge with its cause."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from features.identity import persons, read_words
+from features.shop import Shop
+
+SHOWN = 3  # characters of an alias: enough to tell two apart, too few to be one
+# Words about aliases that ever joined anybody, directly or over others, to an id.
+EVER_JOINED = (
+    "(alias_type, alias) IN (WITH RECURSIVE met AS (SELECT $ids[1] AS id UNION SELECT b.customer_id FROM met"
+    " JOIN words a ON a.customer_id = met.id JOIN words b ON a.alias_type = b.alias_type AND a.alias = b.alias)"
+    " SELECT (alias_type, alias) FROM words WHERE customer_id IN (FROM met) GROUP BY alias_type, alias"
+    " HAVING count(DISTINCT customer_id) > 1)"
+)
+Told = list[dict[str, Any]]
+
+
+def masked(alias: str) -> str:
+    """Show the end of an alias only.
+
+    >>> masked("U4af4980629"), masked("1234")
+    ('…629', '…')
+    """
+    return "…" + (alias[-SHOWN:] if len(alias) > 2 * SHOWN else "")
+
+
+def links_of(shop: Shop, ids: list[str], day: int) -> Told:
+    """List the links that some ids have or had, as known at the start of a business day, oldest first.
+
+    Each tells ``alias_type``, ``alias`` (masked), ``customer_id``, ``since`` and ``until`` (``None``: in force).
+    """
+    told = _words(shop, "customer_id IN (SELECT unnest($ids))", day, ids)
+    newest = told.sort_values(["known_on", "load", "until_day"]).drop_duplicates("link", keep="last")
+    newest = newest[newest.alias.notna()].sort_values(["known_on", "alias_type", "alias", "customer_id"])
+    return [
+        {
+            "alias_type": row.alias_type,
+            "alias": masked(str(row.alias)),
+            "customer_id": row.customer_id,
+            "since": _instant(row.linked_at),
+            "until": _instant(row.unlinked_at),
+        }
+        for row in newest.itertuples()
+    ]
+
+
+def changes_of(shop: Shop, customer_id: str, day: int) -> Told:
+    """List every merge and un-merge of the person behind an id, up to the start of a business day, oldest first.
+
+    Each tells ``on`` (the first business day that knew it), ``joined`` and ``left`` (ids) and ``because``: the words
+    that came into force or ended then, with when they happened, when they became known and the load that brought
+    them.
+    """
+    told = _words(shop, EVER_JOINED, day, [customer_id])
+    if told.empty:
+        return []
+    begins = told.known_on + 1
+    ends = told[["known_on", "until_day"]].max(axis=1).where(told.until_day.notna()) + 1
+    days = sorted({int(d) for d in (*begins, *ends.dropna()) if 0 <= d <= day})
+    merged = persons(shop, tuple(days)).merged
+    before, changes = {customer_id}, []
+    for first in days:
+        now = _person(merged[merged.as_of_day == first], customer_id)
+        if now != before:
+            changes.append(
+                {
+                    "on": shop.calendar.date(first).isoformat(),
+                    "joined": sorted(now - before),
+                    "left": sorted(before - now),
+                    "because": [_told(row) for row in told[(begins == first) | (ends == first)].itertuples()],
+                }
+            )
+        before = now
+    return changes
+
+
+def _person(merged: pd.DataFrame, customer_id: str) -> set[str]:
+    named = dict(zip(merged.customer_id, merged.person, strict=True))
+    person = named.get(customer_id, customer_id)
+    return {customer_id, person, *(one for one, other in named.items() if other == person)}
+
+
+def _words(shop: Shop, which: str, day: int, ids: list[str]) -> pd.DataFrame:
+    """Read the words known before a business day that ``which`` (SQL) selects."""
+    with duckdb.connect() as con:
+        if not read_words(con, shop):
+            return pd.DataFrame(columns=["link", "known_on", "until_day", "alias", "load"])
+        return con.execute(
+            "SELECT * REPLACE (CAST(link AS VARCHAR) AS link) FROM words"
+            f" WHERE known_on < $day AND {which} ORDER BY ALL",
+            {"day": day, "ids": ids},
+        ).df()
+
+
+def _told(row: Any) -> dict[str, Any]:
+    return {
+        "alias_type": row.alias_type,
+        "alias": masked(row.alias or ""),
+        "customer_id": row.customer_id,
+        "linked_at": _instant(row.linked_at),
+        "unlinked_at": _instant(row.unlinked_at),
+        "known_at": _instant(row.known_at),
+        "load": Path(row.load).parent.name,
+    }
+
+
+def _instant(value: Any) -> str | None:
+    return None if pd.isna(value) else pd.Timestamp(value).tz_convert("UTC").isoformat()
