@@ -102,7 +102,8 @@ def _in_force(which: str) -> str:
     """Select the links in force at the start of each of ``$days``, of the aliases that ``which`` (SQL) names."""
     return f"""
         WITH told AS (
-            FROM words WHERE link IN (SELECT link FROM words SEMI JOIN {which} USING (alias_type, alias))
+            FROM words WHERE link IN (
+                SELECT w.link FROM words w SEMI JOIN {which} s ON w.alias_type = s.alias_type AND w.alias = s.alias)
         ), newest AS (
             SELECT t, told.*, min(known_on) OVER link AS since, row_number() OVER (
                 PARTITION BY t, link ORDER BY known_on DESC, load DESC, until_day DESC NULLS LAST) AS nth
@@ -126,14 +127,15 @@ def read_words(con: duckdb.DuckDBPyConnection, shop: Shop) -> bool:
     if parts["identities"]:
         said.append(
             "SELECT alias_type, alias, customer_id,"
-            " [alias_type, alias, customer_id, CAST(linked_at AS VARCHAR)] AS link,"
+            " concat_ws(chr(31), alias_type, alias, customer_id, epoch_us(linked_at)) AS link,"
             f" linked_at, unlinked_at, known_at, known_on, {day('unlinked_at')} AS until_day, filename AS load"
             f" FROM read_parquet({parts['identities']}, filename = true) WHERE customer_id IS NOT NULL"
         )
     for kind in OWN_ALIASES if parts["customers"] else ():
         at = "coalesce(known_at, signed_up_at)"
         said.append(
-            f"SELECT '{kind}' AS alias_type, {kind} AS alias, customer_id, ['{kind}', customer_id] AS link,"
+            f"SELECT '{kind}' AS alias_type, {kind} AS alias, customer_id,"
+            f" concat_ws(chr(31), '{kind}', customer_id) AS link,"
             f" {at} AS linked_at, CAST(NULL AS TIMESTAMPTZ) AS unlinked_at, {at} AS known_at,"
             f" coalesce({day(at)}, {EVER}) AS known_on, CAST(NULL AS BIGINT) AS until_day, filename AS load"
             f" FROM read_parquet({parts['customers']}, filename = true) WHERE customer_id IS NOT NULL"

@@ -10,13 +10,20 @@ from features.identity import persons, read_words
 from features.shop import Shop
 
 SHOWN = 3  # characters of an alias: enough to tell two apart, too few to be one
-# Words about aliases that ever joined anybody, directly or over others, to an id.
-EVER_JOINED = (
-    "(alias_type, alias) IN (WITH RECURSIVE met AS (SELECT $ids[1] AS id UNION SELECT b.customer_id FROM met"
-    " JOIN words a ON a.customer_id = met.id JOIN words b ON a.alias_type = b.alias_type AND a.alias = b.alias)"
-    " SELECT (alias_type, alias) FROM words WHERE customer_id IN (FROM met) GROUP BY alias_type, alias"
-    " HAVING count(DISTINCT customer_id) > 1)"
-)
+# Words of the links that ever joined anybody, directly or over others, to an id.
+EVER_JOINED = """
+    link IN (
+        WITH RECURSIVE met AS (
+            SELECT $ids[1] AS id UNION SELECT b.customer_id
+            FROM met JOIN words a ON a.customer_id = met.id
+            JOIN words b ON a.alias_type = b.alias_type AND a.alias = b.alias
+        ), shared AS (
+            SELECT alias_type, alias FROM words WHERE customer_id IN (FROM met) AND alias IS NOT NULL
+            GROUP BY ALL HAVING count(DISTINCT customer_id) > 1
+        )
+        SELECT w.link FROM words w SEMI JOIN shared s ON w.alias_type = s.alias_type AND w.alias = s.alias
+    )
+"""
 Told = list[dict[str, Any]]
 
 
@@ -37,6 +44,7 @@ def links_of(shop: Shop, ids: list[str], day: int) -> Told:
     told = _words(shop, "customer_id IN (SELECT unnest($ids))", day, ids)
     newest = told.sort_values(["known_on", "load", "until_day"]).drop_duplicates("link", keep="last")
     newest = newest[newest.alias.notna()].sort_values(["known_on", "alias_type", "alias", "customer_id"])
+    newest = newest.drop_duplicates(["alias_type", "alias", "customer_id", "linked_at", "unlinked_at"])
     return [
         {
             "alias_type": row.alias_type,
@@ -91,8 +99,7 @@ def _words(shop: Shop, which: str, day: int, ids: list[str]) -> pd.DataFrame:
         if not read_words(con, shop):
             return pd.DataFrame(columns=["link", "known_on", "until_day", "alias", "load"])
         return con.execute(
-            "SELECT * REPLACE (CAST(link AS VARCHAR) AS link) FROM words"
-            f" WHERE known_on < $day AND {which} ORDER BY ALL",
+            f"SELECT * FROM words WHERE known_on < $day AND {which} ORDER BY ALL",
             {"day": day, "ids": ids},
         ).df()
 

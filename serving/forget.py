@@ -90,7 +90,7 @@ def _search(home: Home, name: str, customer_id: str, when: datetime) -> dict[str
     try:
         theirs = trace(opened, customer_id)
     except BadInput:
-        if not door.is_forgotten(home, name, customer_id):
+        if not door.Tombstones(home, name).hold(customer_id):
             raise
         theirs = Trace((customer_id,), (), (), ())  # once more over every place: nothing should be there
     door.entomb(home, name, theirs)
@@ -152,7 +152,7 @@ def _receipt(home: Home, found: dict[str, Any], theirs: Trace) -> Receipt:
     for path in _unread(home, theirs.customers):
         why = "holds the id but is no kind of file this command rewrites; remove it by hand"
         stays.append({"what": str(path.relative_to(home.root)), "why": why})
-    counted = {f"n_{kind}s": len(values) for kind, values in theirs.by_kind().items()}
+    counted = {f"n_{name}": len(values) for name, values in asdict(theirs).items()}
     return {
         **{name: found[name] for name in ("shop", "customer", "asked_at", "rows_removed", "lake_before")},
         **counted,

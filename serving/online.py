@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.store import Store
+from features import errors
 from features.calendar import day_number
+from features.door.forget import Tombstones
 from features.door.mapping import nearest
-from features.errors import OkaeriError
+from features.errors import BadInput, OkaeriError
 from features.home import Home
 from features.identity import Holders
 from features.links import changes_of, links_of
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
+from serving.forget import forget
 from serving.policy.rules import Policy
 from serving.publication import Publication, current
 from serving.replenishment import due_in_days
@@ -46,6 +49,7 @@ class Online:
         self.due = publication.by_customer("replenishment_due")
         self._due_table = publication.table("replenishment_due")
         self._popular = _popular(release.models.recommender)
+        self._tombstones = Tombstones(shop.home, shop.name)
         self._others = publication.others()
         self._person = {other: person for person, others in self._others.items() for other in others}
 
@@ -90,24 +94,36 @@ class Online:
         }
 
     def _ids(self, request: ScoreRequest) -> list[str]:
-        """Name the person behind each id or alias asked; an alias that nobody holds stays, marked, for no id has it."""
+        """Name the person behind each id or alias asked; what names nobody stays as asked, marked."""
         if request.customer_ids is not None:
-            return [self._person.get(one, one) for one in request.customer_ids]
+            return [self._named(one) for one in request.customer_ids]
         aliases = [(alias.type, alias.value) for alias in request.identifiers or ()]
         held = self._holders.find(aliases)
-        return [self._person.get(held[a], held[a]) if a in held else NOBODY + a[1] for a in aliases]
+        named = {alias: self._named(one) for alias, one in held.items()}
+        return [named[a] if not named.get(a, NOBODY).startswith(NOBODY) else NOBODY + a[1] for a in aliases]
+
+    def _named(self, customer_id: str) -> str:
+        """Name the person behind an id; whoever was forgotten is nobody from that moment."""
+        person = self._person.get(customer_id, customer_id)
+        forgotten = self._tombstones.hold(customer_id) or self._tombstones.hold(person)
+        return NOBODY + customer_id if forgotten or customer_id.startswith(NOBODY) else person
 
     @cached_property
     def _holders(self) -> Holders:
-        return Holders(self.shop, self.publication.day)
+        return Holders(self._lake(), self.publication.day)
+
+    def _lake(self) -> Shop:
+        """Give the lake, opened again where somebody was forgotten since and loads were written anew."""
+        if not all(load.path.exists() for load in self.shop.loads):
+            self.shop = open_shop(self.shop.home, self.shop.name)
+        return self.shop
 
     def recommend(self, request: RecommendRequest, /) -> Reply:
         """Name products for a customer, or beside a product or a basket."""
         lang = request.lang or self.shop.mapping.language
         hidden = set(request.exclude_product_ids or ())
         if request.customer_id is not None:
-            person = self._person.get(request.customer_id, request.customer_id)
-            rows = self.items.get(person) or self._popular
+            rows = self.items.get(self._named(request.customer_id)) or self._popular
         else:
             beside = request.product_ids or [request.product_id or ""]
             hidden |= set(beside)
@@ -131,9 +147,22 @@ class Online:
             "currency": reply["currency"],
             "result": reply["results"][0],
             "orders": self._orders(ids),
-            "links": links_of(self.shop, ids, self.publication.day),
-            "identity_changes": changes_of(self.shop, person, self.publication.day),
+            "links": links_of(self._lake(), ids, self.publication.day),
+            "identity_changes": changes_of(self._lake(), person, self.publication.day),
         }
+
+    def forget(self, customer_id: str, /) -> Reply | None:
+        """Remove a customer from the whole home and give the receipt; ``None`` for an unknown customer.
+
+        From the first step on every worker answers as if it had never known them.
+        """
+        try:
+            return forget(self.shop.home, customer_id, self.now(), self.shop.name)
+        except BadInput:
+            return None
+        except errors.Refused:
+            busy = "an ingest, a night or a training runs, or another erasure; try again when it is done"
+            raise Refused(503, "busy", busy) from None
 
     def release(self) -> Reply:
         """Say which release, policy and night answer."""
@@ -224,9 +253,10 @@ class Online:
             con.execute("SET TimeZone = 'UTC'")
             rows = con.execute(
                 "SELECT order_id, min(ordered_at), sum(quantity), sum(revenue), count(*) FROM read_parquet(?)"
-                " WHERE customer_id IN (SELECT unnest(?)) AND day < ? AND known_on < ? GROUP BY order_id ORDER BY 2 DESC, 1 LIMIT ?",
+                " WHERE customer_id IN (SELECT unnest(?)) AND day < ? AND known_on < ?"
+                " GROUP BY order_id ORDER BY 2 DESC, 1 LIMIT ?",
                 [
-                    [str(path) for path in self.shop.parts("order_lines")],
+                    [str(path) for path in self._lake().parts("order_lines")],
                     ids,
                     self.publication.day,
                     self.publication.day,

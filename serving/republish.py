@@ -52,7 +52,7 @@ def _erase_night(home: Home, date: Path, ids: Sequence[str]) -> None:
 def _write_without(revision: Path, ids: Sequence[str]) -> Path:
     """Write the next revision: the same night but for the customer, its counts adding up."""
     manifest = lake.verify(revision)
-    gone = _carriers(revision, ids)
+    gone = set(_carriers(revision, ids))
     number = int(manifest["revision"]) + 1
     final = revision.with_name(f"revision={number}")
     counts, removed = dict(manifest["counts"]), _counts(revision, ids)
@@ -62,12 +62,14 @@ def _write_without(revision: Path, ids: Sequence[str]) -> Path:
                 shutil.copyfile(revision / name, staged / name)
                 continue
             table = pq.read_table(revision / name)
-            kept = table.filter(pc.invert(_is_theirs(table, gone))) if removed.get(Path(name).stem) else table
+            kept = table.filter(pc.invert(_is_theirs(table, sorted(gone)))) if removed.get(Path(name).stem) else table
             pq.write_table(kept, staged / name, compression="zstd")
         for name, n in removed.items():
             counts[name] = counts.get(name, 0) - n
         counts["eligible"] -= removed.get("customer_scores", 0)
         counts["scored"] -= removed.get("customer_scores", 0) - removed.get("rejects", 0)
+        if "merged_ids" in counts:
+            counts["merged_ids"] -= sum(len(others) for person, others in _merged_in(revision) if person in gone)
         facts: dict[str, Any] = {name: value for name, value in manifest.items() if name not in ("files", "counts")}
         erased = int(facts.get("erased_rows", 0)) + sum(removed.values())
         lake.seal(staged, **facts | {"counts": counts, "revision": number, "erased_rows": erased})
@@ -86,17 +88,21 @@ def _key_of(path: Path) -> list[str]:
     return [name for name in pq.read_schema(path).names if name == "customer_id"]
 
 
-def _is_theirs(table: pa.Table, gone: pa.Array) -> pa.ChunkedArray:
+def _is_theirs(table: pa.Table, gone: Sequence[str]) -> pa.ChunkedArray:
     if "customer_id" not in table.column_names:
         return pa.chunked_array([pa.array([False] * len(table), pa.bool_())])
-    return pc.fill_null(pc.is_in(table["customer_id"], gone), False)
+    return pc.fill_null(pc.is_in(table["customer_id"], pa.array(gone, pa.string())), False)
 
 
-def _carriers(revision: Path, ids: Sequence[str]) -> pa.Array:
+def _carriers(revision: Path, ids: Sequence[str]) -> list[str]:
     """List the ids, and those that this night took for the same person."""
+    return sorted({*ids, *(person for person, others in _merged_in(revision) if others & set(ids))})
+
+
+def _merged_in(revision: Path) -> list[tuple[str, set[str]]]:
+    """List the persons that were merged that night with their other ids."""
     path = revision / "customer_scores.parquet"
     if not path.exists() or "merged_from" not in pq.read_schema(path).names:
-        return pa.array(ids, pa.string())
+        return []
     told = pq.read_table(path, columns=["customer_id", "merged_from"]).to_pylist()
-    others = [row["customer_id"] for row in told if set(row["merged_from"] or ()) & set(ids)]
-    return pa.array(sorted({*ids, *others}), pa.string())
+    return [(row["customer_id"], set(row["merged_from"])) for row in told if row["merged_from"]]

@@ -56,12 +56,23 @@ def entomb(home: Home, shop: str, trace: Trace) -> None:
     lake.write_json(path, {"key": keyed(key, TOMBSTONES), "pseudonyms": sorted(known | new)})
 
 
-def is_forgotten(home: Home, shop: str, customer_id: str) -> bool:
-    """Tell whether a customer of this id was forgotten."""
-    if not (home.lake(shop) / TOMBSTONES).exists():
-        return False
-    key = shop_key(home)
-    return keyed(key, f"customer{SEPARATOR}{customer_id}") in _tombstones(home, shop, key)
+class Tombstones:
+    """Who was forgotten, read again when the file changes: one look at its time per question."""
+
+    def __init__(self, home: Home, shop: str) -> None:
+        self._home, self._shop = home, shop
+        self._read: tuple[int, bytes, set[str]] = (-1, b"", set())
+
+    def hold(self, customer_id: str) -> bool:
+        """Tell whether a customer of this id was forgotten."""
+        try:
+            stamp = (self._home.lake(self._shop) / TOMBSTONES).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        if stamp != self._read[0]:
+            key = shop_key(self._home)
+            self._read = stamp, key, _tombstones(self._home, self._shop, key)
+        return keyed(self._read[1], f"customer{SEPARATOR}{customer_id}") in self._read[2]
 
 
 def _tombstones(home: Home, shop: str, key: bytes) -> set[str]:

@@ -72,7 +72,7 @@ def pseudonym(key: bytes, text: str) -> str:
 
 def keyed(key: bytes, text: str) -> str:
     """Give the HMAC-SHA256 of a text exactly as it stands (ids that differ in case are two), in hexadecimal."""
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def sql_keyed(key: bytes, text: str) -> str:
