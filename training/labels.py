@@ -134,17 +134,20 @@ def first_order_day(shop: Shop) -> int:
     return int(row[0])
 
 
-def own_horizon(shop: Shop, observed_until: int) -> int:
-    """Give the shop's own horizon: the 90th percentile of its gaps between order days, in whole weeks."""
+def own_horizon(shop: Shop, observed_until: int, unseen: frozenset[str] = frozenset()) -> int:
+    """Give the shop's own horizon: the 90th percentile of its gaps between order days, in whole weeks.
+
+    Customers in ``unseen`` are left out.
+    """
     with duckdb.connect() as con:
         teach(con, persons(shop, (observed_until,)).merged)
         row = con.execute(
             "SELECT quantile_disc(gap, 0.9) FROM"
             " (SELECT day - lag(day) OVER (PARTITION BY customer_id ORDER BY day) AS gap"
             " FROM (SELECT person(?, customer_id) AS customer_id, day FROM read_parquet(?)"
-            " WHERE day < ? AND known_on < ? GROUP BY ALL"
+            " WHERE day < ? AND known_on < ? AND customer_id NOT IN (SELECT unnest(?::VARCHAR[])) GROUP BY ALL"
             " HAVING sum(orders) > 0)) WHERE gap IS NOT NULL",
-            [observed_until, [str(p) for p in shop.parts("days")], observed_until, observed_until],
+            [observed_until, [str(p) for p in shop.parts("days")], observed_until, observed_until, sorted(unseen)],
         ).fetchone()
     days = int(row[0]) if row and row[0] is not None else 28
     return min(364, max(7, 7 * -(-days // 7)))

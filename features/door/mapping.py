@@ -120,6 +120,8 @@ class Mapping(Strict):
     day_starts_at: time = time(0)
     clock: Literal["system"] | date = "system"
     notice: str | None = None  # what its licence asks to be shown
+    # A refusal of the purpose `train` always holds; under opt_in silence is one too.
+    train_consent: Literal["opt_out", "opt_in"] = "opt_out"
     predict: Predict
     tables: dict[str, TableMapping]
 
