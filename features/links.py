@@ -75,16 +75,24 @@ def changes_of(shop: Shop, customer_id: str, day: int) -> Told:
     for first in days:
         now = _person(merged[merged.as_of_day == first], customer_id)
         if now != before:
+            causes = _between(told[(begins == first) | (ends == first)], told, now | before)
             changes.append(
                 {
                     "on": shop.calendar.date(first).isoformat(),
                     "joined": sorted(now - before),
                     "left": sorted(before - now),
-                    "because": [_told(row) for row in told[(begins == first) | (ends == first)].itertuples()],
+                    "because": [_told(row) for row in causes.itertuples()],
                 }
             )
         before = now
     return changes
+
+
+def _between(words: pd.DataFrame, told: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
+    """Keep the words about links that two of these ids ever had in common."""
+    theirs = told[told.customer_id.isin(ids)]
+    common = theirs.groupby(["alias_type", "alias"]).filter(lambda held: held.customer_id.nunique() > 1)
+    return words[words.link.isin(common.link)]
 
 
 def _person(merged: pd.DataFrame, customer_id: str) -> set[str]:

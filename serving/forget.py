@@ -129,6 +129,8 @@ def _finish(home: Home, found: dict[str, Any], say: Progress) -> Receipt:
     receipt = _receipt(home, found, theirs)
     stamp = re.sub(r"[^0-9]", "", found["asked_at"])[:14]
     lake.write_json(home.root / "receipts" / f"{stamp}-{found['customer'][:16]}.json", receipt)
+    for folder in (home.root, home.lake(found["shop"]), home.publications, home.root / "receipts"):
+        lake.sweep(folder)
     (home.root / JOURNAL).unlink()
     lake.sync(home.root)
     return receipt
@@ -182,8 +184,9 @@ def _found_in_files(home: Home, ids: Sequence[str]) -> dict[str, int]:
 
 
 def _erase_files(home: Home, ids: Sequence[str]) -> None:
-    for path in _files(home):
-        n, rest = _without(path, ids)
+    for path in list(_files(home)):
+        lake.sweep(path.parent)
+        n, rest = _without(path, ids) if path.exists() else (0, b"")
         if n:
             lake.write_bytes(path, rest)
 
@@ -249,4 +252,4 @@ def _spellings(one: str) -> set[bytes]:
 def _names(content: bytes, ids: Sequence[str]) -> bool:
     """Tell whether bytes hold an id that stands alone."""
     words = b"|".join(re.escape(spelled) for one in ids for spelled in sorted(_spellings(one)))
-    return re.search(rb"(?<![0-9A-Za-z])(?:" + words + rb")(?![0-9A-Za-z])", content) is not None
+    return re.search(rb"(?<![0-9A-Za-z_-])(?:" + words + rb")(?![0-9A-Za-z_-])", content) is not None

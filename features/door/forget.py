@@ -122,7 +122,7 @@ def _theirs(table: str, columns: Iterable[str], is_in: Callable[[str, str], str]
 
 def mentions(words: Iterable[str]) -> str:
     """Write a regular expression that finds any of these words where they stand alone in a text."""
-    return f"(?:^|[^0-9A-Za-z])(?:{'|'.join(map(re.escape, words))})(?:[^0-9A-Za-z]|$)"
+    return f"(?:^|[^0-9A-Za-z_-])(?:{'|'.join(map(re.escape, words))})(?:[^0-9A-Za-z_-]|$)"
 
 
 class _Looking:
