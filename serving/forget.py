@@ -90,7 +90,7 @@ def _search(home: Home, name: str, customer_id: str, when: datetime) -> dict[str
     try:
         theirs = trace(opened, customer_id)
     except BadInput:
-        if not door.Tombstones(home, name).hold(customer_id):
+        if not door.Tombstones(home, name).now()(customer_id):
             raise
         theirs = Trace((customer_id,), (), (), ())  # once more over every place: nothing should be there
     door.entomb(home, name, theirs)

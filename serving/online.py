@@ -95,18 +95,19 @@ class Online:
 
     def _ids(self, request: ScoreRequest) -> list[str]:
         """Name the person behind each id or alias asked; what names nobody stays as asked, marked."""
+        is_forgotten = self._tombstones.now()
         if request.customer_ids is not None:
-            return [self._named(one) for one in request.customer_ids]
+            return [self._named(one, is_forgotten) for one in request.customer_ids]
         aliases = [(alias.type, alias.value) for alias in request.identifiers or ()]
         held = self._holders.find(aliases)
-        named = {alias: self._named(one) for alias, one in held.items()}
+        named = {alias: self._named(one, is_forgotten) for alias, one in held.items()}
         return [named[a] if not named.get(a, NOBODY).startswith(NOBODY) else NOBODY + a[1] for a in aliases]
 
-    def _named(self, customer_id: str) -> str:
+    def _named(self, customer_id: str, is_forgotten: Callable[[str], bool]) -> str:
         """Name the person behind an id; whoever was forgotten is nobody from that moment."""
         person = self._person.get(customer_id, customer_id)
-        forgotten = self._tombstones.hold(customer_id) or self._tombstones.hold(person)
-        return NOBODY + customer_id if forgotten or customer_id.startswith(NOBODY) else person
+        nobody = customer_id.startswith(NOBODY) or any(map(is_forgotten, {customer_id, person}))
+        return NOBODY + customer_id if nobody else person
 
     @cached_property
     def _holders(self) -> Holders:
@@ -123,7 +124,7 @@ class Online:
         lang = request.lang or self.shop.mapping.language
         hidden = set(request.exclude_product_ids or ())
         if request.customer_id is not None:
-            rows = self.items.get(self._named(request.customer_id)) or self._popular
+            rows = self.items.get(self._named(request.customer_id, self._tombstones.now())) or self._popular
         else:
             beside = request.product_ids or [request.product_id or ""]
             hidden |= set(beside)

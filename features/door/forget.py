@@ -63,16 +63,17 @@ class Tombstones:
         self._home, self._shop = home, shop
         self._read: tuple[int, bytes, set[str]] = (-1, b"", set())
 
-    def hold(self, customer_id: str) -> bool:
-        """Tell whether a customer of this id was forgotten."""
+    def now(self) -> Callable[[str], bool]:
+        """Give the test whether a customer of some id was forgotten by now."""
         try:
             stamp = (self._home.lake(self._shop) / TOMBSTONES).stat().st_mtime_ns
         except FileNotFoundError:
-            return False
+            return lambda customer_id: False
         if stamp != self._read[0]:
             key = shop_key(self._home)
             self._read = stamp, key, _tombstones(self._home, self._shop, key)
-        return keyed(self._read[1], f"customer{SEPARATOR}{customer_id}") in self._read[2]
+        _, key, buried = self._read
+        return lambda customer_id: keyed(key, f"customer{SEPARATOR}{customer_id}") in buried
 
 
 def _tombstones(home: Home, shop: str, key: bytes) -> set[str]:

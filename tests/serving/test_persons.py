@@ -1,5 +1,6 @@
 """The single customer view: two accounts are answered for as one person, by any id or alias, with the reason why."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,18 @@ def test_the_view_tells_what_joined_them_and_when(peopled_online: "Online") -> N
         "2024-12-12T08:00:00+00:00",
     )
     assert why["load"].startswith("000002-")
+
+
+def test_the_command_line_shows_the_person_by_any_id(
+    peopled: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from serving.cli.data import show_features
+
+    monkeypatch.setenv("OKAERI_HOME", str(peopled.root))
+    show_features(SECOND, json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["customer_id"], shown["merged_from"]) == (PERSON, [SECOND])
+    assert shown["identity_changes"][0]["joined"] == [SECOND]
 
 
 def test_taken_apart_they_are_two_again_after_the_next_night(
