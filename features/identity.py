@@ -21,6 +21,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -78,7 +79,30 @@ def _components(links: pd.DataFrame) -> pd.DataFrame:
     return sorted_rows
 
 
-def links_in_force(shop: Shop, days: tuple[int, ...], which: str = "shared") -> pd.DataFrame:
+@lru_cache(maxsize=8)
+def shared_words(shop: Shop) -> pa.Table | None:
+    """Read the words of every link to an alias that more than one customer ever held; ``None`` without any link.
+
+    They are few, and all that a merge can come from: a million links are read once.
+    """
+    with duckdb.connect() as con:
+        if not read_words(con, shop):
+            return None
+        con.execute(
+            "CREATE TEMP TABLE shared AS SELECT alias_type, alias FROM words WHERE alias IS NOT NULL"
+            " GROUP BY ALL HAVING count(DISTINCT customer_id) > 1"
+        )
+        return con.execute(f"FROM words WHERE {_linked_to('shared')} ORDER BY ALL").to_arrow_table()
+
+
+def _linked_to(which: str) -> str:
+    """Write which words are about links that ever led to one of some aliases: a newer word may end such a link."""
+    return (
+        f"link IN (SELECT w.link FROM words w SEMI JOIN {which} s ON w.alias_type = s.alias_type AND w.alias = s.alias)"
+    )
+
+
+def links_in_force(shop: Shop, days: tuple[int, ...], which: str | None = None) -> pd.DataFrame:
     """List the links in force at the start of each day, of the aliases that ``which`` (SQL) names.
 
     Returns
@@ -88,23 +112,19 @@ def links_in_force(shop: Shop, days: tuple[int, ...], which: str = "shared") -> 
         By default of aliases that more than one customer ever held.
     """
     with duckdb.connect() as con:
-        if not read_words(con, shop):
+        words = shared_words(shop) if which is None else None
+        if words is not None:
+            con.register("words", words)
+        elif which is None or not read_words(con, shop):
             return pd.DataFrame(columns=["as_of_day", "alias_type", "alias", "customer_id", "since"])
-        if which == "shared":
-            con.execute(
-                "CREATE TEMP TABLE shared AS SELECT alias_type, alias FROM words WHERE alias IS NOT NULL"
-                " GROUP BY ALL HAVING count(DISTINCT customer_id) > 1"
-            )
-        return con.execute(f"{_in_force(which)} ORDER BY ALL", {"days": list(days)}).df()
+        told = "words" if which is None else f"words WHERE {_linked_to(which)}"
+        return con.execute(f"{_in_force(told)} ORDER BY ALL", {"days": list(days)}).df()
 
 
-def _in_force(which: str) -> str:
-    """Select the links in force at the start of each of ``$days``, of the aliases that ``which`` (SQL) names."""
+def _in_force(told: str) -> str:
+    """Select the links in force at the start of each of ``$days``, by the words that ``FROM told`` (SQL) gives."""
     return f"""
-        WITH told AS (
-            FROM words WHERE link IN (
-                SELECT w.link FROM words w SEMI JOIN {which} s ON w.alias_type = s.alias_type AND w.alias = s.alias)
-        ), newest AS (
+        WITH told AS (FROM {told}), newest AS (
             SELECT t, told.*, min(known_on) OVER link AS since, row_number() OVER (
                 PARTITION BY t, link ORDER BY known_on DESC, load DESC, until_day DESC NULLS LAST) AS nth
             FROM told JOIN (SELECT unnest($days)::BIGINT AS t) ON known_on < t
@@ -142,7 +162,7 @@ def read_words(con: duckdb.DuckDBPyConnection, shop: Shop) -> bool:
         )
     if not said:
         return False
-    con.execute(f"CREATE TEMP TABLE words AS {' UNION ALL BY NAME '.join(said)}")
+    con.execute(f"CREATE TEMP VIEW words AS {' UNION ALL BY NAME '.join(said)}")
     return con.execute("SELECT 1 FROM words WHERE alias IS NOT NULL LIMIT 1").fetchone() is not None
 
 
@@ -242,7 +262,7 @@ class Holders:
                 f" FROM ({_in_force('words')}) GROUP BY ALL HAVING count(*) <= {MOST_SHARING}",
                 {"days": [day]},
             )
-            self._con.execute("DROP TABLE words")
+            self._con.execute("DROP VIEW words")
 
     def find(self, aliases: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """Give the id behind each alias (type, alias) that somebody holds. Threads may ask at once."""

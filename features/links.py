@@ -6,24 +6,19 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from features.identity import persons, read_words
+from features.identity import persons, read_words, shared_words
 from features.shop import Shop
 
 SHOWN = 3  # characters of an alias: enough to tell two apart, too few to be one
-# Words of the links that ever joined anybody, directly or over others, to an id.
 EVER_JOINED = """
-    link IN (
-        WITH RECURSIVE met AS (
-            SELECT $ids[1] AS id UNION SELECT b.customer_id
-            FROM met JOIN words a ON a.customer_id = met.id
-            JOIN words b ON a.alias_type = b.alias_type AND a.alias = b.alias
-        ), shared AS (
-            SELECT alias_type, alias FROM words WHERE customer_id IN (FROM met) AND alias IS NOT NULL
-            GROUP BY ALL HAVING count(DISTINCT customer_id) > 1
-        )
-        SELECT w.link FROM words w SEMI JOIN shared s ON w.alias_type = s.alias_type AND w.alias = s.alias
+    WITH RECURSIVE met AS (
+        SELECT $id AS id UNION SELECT b.customer_id
+        FROM met JOIN words a ON a.customer_id = met.id
+        JOIN words b ON a.alias_type = b.alias_type AND a.alias = b.alias
     )
+    SELECT * FROM words WHERE known_on < $day AND customer_id IN (FROM met) ORDER BY ALL
 """
+NONE = pd.DataFrame(columns=["link", "known_on", "until_day", "alias", "load"])
 Told = list[dict[str, Any]]
 
 
@@ -41,7 +36,7 @@ def links_of(shop: Shop, ids: list[str], day: int) -> Told:
 
     Each tells ``alias_type``, ``alias`` (masked), ``customer_id``, ``since`` and ``until`` (``None``: in force).
     """
-    told = _words(shop, "customer_id IN (SELECT unnest($ids))", day, ids)
+    told = _of(shop, ids, day)
     newest = told.sort_values(["known_on", "load", "until_day"]).drop_duplicates("link", keep="last")
     newest = newest[newest.alias.notna()].sort_values(["known_on", "alias_type", "alias", "customer_id"])
     newest = newest.drop_duplicates(["alias_type", "alias", "customer_id", "linked_at", "unlinked_at"])
@@ -64,7 +59,7 @@ def changes_of(shop: Shop, customer_id: str, day: int) -> Told:
     that came into force or ended then, with when they happened, when they became known and the load that brought
     them.
     """
-    told = _words(shop, EVER_JOINED, day, [customer_id])
+    told = _ever_joined(shop, customer_id, day)
     if told.empty:
         return []
     begins = told.known_on + 1
@@ -101,15 +96,25 @@ def _person(merged: pd.DataFrame, customer_id: str) -> set[str]:
     return {customer_id, person, *(one for one, other in named.items() if other == person)}
 
 
-def _words(shop: Shop, which: str, day: int, ids: list[str]) -> pd.DataFrame:
-    """Read the words known before a business day that ``which`` (SQL) selects."""
+def _of(shop: Shop, ids: list[str], day: int) -> pd.DataFrame:
+    """Read the words about some ids that were known before a business day."""
     with duckdb.connect() as con:
         if not read_words(con, shop):
-            return pd.DataFrame(columns=["link", "known_on", "until_day", "alias", "load"])
+            return NONE
         return con.execute(
-            f"SELECT * FROM words WHERE known_on < $day AND {which} ORDER BY ALL",
-            {"day": day, "ids": ids},
+            "SELECT * FROM words WHERE known_on < ? AND customer_id IN (SELECT unnest(?)) ORDER BY ALL", [day, ids]
         ).df()
+
+
+def _ever_joined(shop: Shop, customer_id: str, day: int) -> pd.DataFrame:
+    """Read the words, known before a business day, of all whom an alias ever joined to an id, if over others."""
+    words = shared_words(shop)
+    if words is None:
+        return NONE
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        con.register("words", words)
+        return con.execute(EVER_JOINED, {"day": day, "id": customer_id}).df()
 
 
 def _told(row: Any) -> dict[str, Any]:

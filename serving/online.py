@@ -236,17 +236,8 @@ class Online:
     def _around(self, policy: Policy, request: ScoreRequest, lang: Language, day: int) -> Around:
         hidden = frozenset(request.exclude_product_ids or ())
         origin = "night" if policy == self.policy and day == self.publication.day else "live"
-        return Around(
-            self.shop.calendar,
-            self.policy,
-            self._release,
-            self.items,
-            self.due,
-            origin,
-            self._popular,
-            hidden,
-            self._others,
-        )
+        lists = (self.items, self.due, origin, self._popular, hidden, self._others)
+        return Around(self.shop.calendar, self.policy, self._release, *lists)
 
     def _orders(self, ids: list[str]) -> list[Reply]:
         """List a person's latest orders as the shop wrote them."""
