@@ -37,6 +37,8 @@ def links_of(shop: Shop, ids: list[str], day: int) -> Told:
     Each tells ``alias_type``, ``alias`` (masked), ``customer_id``, ``since`` and ``until`` (``None``: in force).
     """
     told = _of(shop, ids, day)
+    if told.empty:
+        return []
     newest = told.sort_values(["known_on", "load", "until_day"]).drop_duplicates("link", keep="last")
     newest = newest[newest.alias.notna()].sort_values(["known_on", "alias_type", "alias", "customer_id"])
     newest = newest.drop_duplicates(["alias_type", "alias", "customer_id", "linked_at", "unlinked_at"])
