@@ -97,7 +97,8 @@ def set_aside(con: duckdb.DuckDBPyConnection, table: Table, shop: Shop) -> None:
     def is_in(kind: str, value: str) -> str:
         return f"{sql_keyed(key, f'{literal(kind + SEPARATOR)} || {value}')} IN (FROM forgotten)"
 
-    con.execute(f"UPDATE typed SET aside = 'forgotten' WHERE {_theirs(table.name, table.names, is_in)}")
+    columns = [row[0] for row in con.execute("DESCRIBE typed").fetchall()]
+    con.execute(f"UPDATE typed SET aside = 'forgotten' WHERE {_theirs(table.name, columns, is_in)}")
 
 
 # ---- the lake ---------------------------------------------------------------------------------------------------
