@@ -142,7 +142,7 @@ class Store:
         sorted_rows: pd.DataFrame = found.sort_values(["as_of", "customer_id"], ignore_index=True)
         return sorted_rows
 
-    def publish(self, frame: pd.DataFrame) -> Published:
+    def publish(self, frame: pd.DataFrame, merged_away: Sequence[str] = ()) -> Published:
         """Put a night's customers online, then mark the generation whole; after a kill simply run it again.
 
         Parameters
@@ -150,8 +150,11 @@ class Store:
         frame : DataFrame
             ``customer_id``, ``as_of`` (one instant) and at least the stored features. A customer about whom
             something newer is online (an event of today) keeps it.
+        merged_away
+            Ids that go by another one in ``frame``: what was online under them is emptied.
         """
         published = self.push(frame)
+        self._empty(merged_away)
         self._write([SENTINEL], _micros(frame["as_of"])[-1:], np.array([[float(len(frame))]]))
         return published
 
@@ -204,6 +207,18 @@ class Store:
         keys = [_key(customer_id) for customer_id in customer_ids]
         rows = provider.online_read(self._feast.config, self._view, keys, FIELDS) if keys else []
         return [row if row and row["schema_hash"].string_val else None for _, row in rows]
+
+    def _empty(self, ids: Sequence[str]) -> None:
+        """Overwrite rows by ones that count as absent: what every online store of Feast's can do."""
+        nothing = {"vector": Value(double_list_val=DoubleList()), "schema_hash": Value(string_val="")}
+        nothing["event_at"] = Value(int64_val=0)
+        for start in range(0, len(ids), CHUNK):
+            chunk = list(ids[start : start + CHUNK])
+            with registry.turn(self._folder / ".online.lock", f"the online store of {self.shop.name}"):
+                there = zip(chunk, self._read(chunk, self._writer), strict=True)
+                rows: list[Any] = [(_key(one), nothing, EPOCH, None) for one, row in there if row is not None]
+                if rows:
+                    self._writer.online_write_batch(self._feast.config, self._view, rows, None)
 
     def _write(self, ids: list[str], event_at: npt.NDArray[np.int64], matrix: npt.NDArray[np.float64]) -> int:
         """Write the rows that are not older than what is online, and count them; Feast would not look."""

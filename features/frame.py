@@ -11,6 +11,7 @@ import pandas as pd
 from features import catalog
 from features.errors import BadInput
 from features.feature import Feature
+from features.identity import by_person
 from features.relations import RELATIONS, lake_table
 from features.shop import Shop
 
@@ -65,7 +66,8 @@ def _expression(con: ibis.BaseBackend, shop: Shop, days: Sequence[int]) -> ir.Ta
     def known(name: str) -> ir.Table:
         rows = lake_table(con, shop, name)
         seen = rows.cross_join(as_of)
-        return seen.filter((seen.day < seen.as_of_day) & (seen.known_on < seen.as_of_day))
+        seen = seen.filter((seen.day < seen.as_of_day) & (seen.known_on < seen.as_of_day))
+        return by_person(seen, shop, tuple(days), name)
 
     lookback = shop.mapping.predict.lookback_days
     frame = known("days").select(*KEYS).distinct()

@@ -5,6 +5,7 @@ from datetime import datetime
 import duckdb
 import pandas as pd
 
+from features.identity import persons, teach
 from features.shop import Shop
 
 HALF_LIFE_DAYS = 60  # personal frequency with a 60-day half-life; Complete Journey, cut-off 2017-10-09, 2026-11-21
@@ -23,6 +24,7 @@ def interactions(shop: Shop, as_of: datetime) -> pd.DataFrame:
     day = shop.calendar.day(as_of)
     weight = f"CAST(round(4294967296 * pow(2, ({day} - day) / -{HALF_LIFE_DAYS}.0)) AS BIGINT)"
     with duckdb.connect() as con:
+        teach(con, persons(shop, (day,)).merged)
         return con.execute(
             f"""
             SELECT customer_id, product_id, count(*) FILTER (orders > 0) AS n_order_days,
@@ -30,7 +32,8 @@ def interactions(shop: Shop, as_of: datetime) -> pd.DataFrame:
                    min(day) FILTER (orders > 0) AS first_day, max(day) FILTER (orders > 0) AS last_day,
                    CAST(sum({weight}) FILTER (orders > 0) AS DOUBLE) / 4294967296 AS decayed
             FROM (
-                SELECT customer_id, product_id, day, sum(orders) AS orders, sum(quantity) AS quantity
+                SELECT person({day}, customer_id) AS customer_id, product_id, day, sum(orders) AS orders,
+                       sum(quantity) AS quantity
                 FROM read_parquet(?) WHERE day < ? AND known_on < ? GROUP BY ALL
             ) GROUP BY ALL HAVING count(*) FILTER (orders > 0) > 0 ORDER BY customer_id, product_id
             """,

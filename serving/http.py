@@ -34,6 +34,7 @@ class Answers(Protocol):
     def score(self, request: ScoreRequest, /) -> Reply: ...
     def recommend(self, request: RecommendRequest, /) -> Reply: ...
     def customer(self, customer_id: str, /) -> Reply | None: ...
+    def forget(self, customer_id: str, /) -> Reply | None: ...
     def release(self) -> Reply: ...
     def ready(self) -> tuple[bool, Reply]: ...
 
@@ -89,6 +90,7 @@ class Routes:
             self.recommend
         )
         app.get("/v1/customers/{customer_id:path}", responses=_says(OpenReply, 404))(self.customer)
+        app.delete("/v1/customers/{customer_id:path}", responses=_says(OpenReply, 404))(self.forget)
         app.get("/v1/release", responses=_says(OpenReply))(self.release)
         app.get("/livez", responses=_says(OpenReply))(self.livez)
         app.get("/readyz", responses=_says(OpenReply))(self.readyz)
@@ -114,6 +116,10 @@ class Routes:
     async def customer(self, request: Request, customer_id: str) -> Response:
         """Everything known about one customer: the 360-degree view."""
         return await self._answer(request, partial(self.online().customer, customer_id))
+
+    async def forget(self, request: Request, customer_id: str) -> Response:
+        """Forget a customer in every place, with the ids merged with them; the answer is the receipt."""
+        return await self._answer(request, partial(self.online().forget, customer_id))
 
     async def release(self, request: Request) -> Response:
         """Which models and which policy answer now."""

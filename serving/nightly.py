@@ -17,6 +17,7 @@ from features.door.ingest import ingest
 from features.errors import BadInput, Refused
 from features.frame import feature_frame
 from features.home import Home
+from features.identity import counted, others_of
 from features.interactions import interactions
 from features.shop import Shop, open_shop
 from features.volume import expect_usual_volume
@@ -158,7 +159,8 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
 def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) -> Publication:
     """Compute and write all tables aside, check them, seal the folder and give it its name."""
     answered, items, due = answer(night, frame)
-    scores = tables.customer_scores(answered, night.release, night.shop.calendar, night.shop.mapping.language)
+    others = others_of(night.shop, night.day)
+    scores = tables.customer_scores(answered, night.release, night.shop.calendar, night.shop.mapping.language, others)
     check(scores, frame, None if night.before is None else night.before.table("customer_scores"))
     final = night.home.publications / f"score_date={night.date}" / f"revision={revision}"
     final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -177,6 +179,7 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
         (staged / POLICY).write_bytes(night.policy_text)
         counts = {name: len(table) for name, table in written.items()}
         counts |= {"eligible": len(frame), "scored": int(answered.scored.sum())}
+        counts |= {name: n for name, n in counted(night.shop, night.day).items() if n}
         hindsight = night.release.trained_until > night.day
         facts = {"day": night.day, "score_date": night.date, "revision": revision, "hindsight": hindsight}
         run_id = lake.digest([night.inputs, facts])[:32]
@@ -237,7 +240,7 @@ def _put_online(home: Home, shop: Shop, day: int, frame: pd.DataFrame | None) ->
         return
     rows = feature_frame(shop, start) if frame is None else frame
     store.write_snapshot(rows)
-    store.publish(rows)
+    store.publish(rows, [other for others in others_of(shop, day).values() for other in others])
 
 
 def _log_run(home: Home, night: Night, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -9,12 +10,17 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.store import Store
+from features import errors
 from features.calendar import day_number
+from features.door.forget import Tombstones
 from features.door.mapping import nearest
-from features.errors import OkaeriError
+from features.errors import BadInput, OkaeriError
 from features.home import Home
+from features.identity import Holders
+from features.links import changes_of, links_of
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
+from serving.forget import forget
 from serving.policy.rules import Policy
 from serving.publication import Publication, current
 from serving.replenishment import due_in_days
@@ -26,6 +32,7 @@ from training.release import Release, champion, open_release, probe
 
 AHEAD = timedelta(days=7)
 TIMELINE_ROWS = 20
+NOBODY = "\x1f"  # before an alias that nobody holds: the door refuses ids with control characters
 
 Reply = dict[str, Any]
 
@@ -42,6 +49,9 @@ class Online:
         self.due = publication.by_customer("replenishment_due")
         self._due_table = publication.table("replenishment_due")
         self._popular = _popular(release.models.recommender)
+        self._tombstones = Tombstones(shop.home, shop.name)
+        self._others = publication.others()
+        self._person = {other: person for person, others in self._others.items() for other in others}
 
     @classmethod
     def open(cls, now: Callable[[], datetime]) -> "Online":
@@ -64,32 +74,57 @@ class Online:
     def score(self, request: ScoreRequest, /) -> Reply:
         """Answer a request: one result per id, in the order asked; the same id is answered once."""
         day = self._day(request.as_of)
-        asked_ids = request.customer_ids or [identifier.value for identifier in request.identifiers or ()]
+        asked_ids = self._ids(request)
         distinct = list(dict.fromkeys(asked_ids))
         policy = self._policy(request)
         lang = request.lang or self.shop.mapping.language
         include = BLOCKS if request.include is None else tuple(request.include)
         asked = Asked(request.explain or "none", lang, request.n_items, include, request.campaign_id)
-        known = distinct if request.customer_ids else [f"\x1f{value}" for value in distinct]  # no alias is an id
-        answered = self._answers(known, policy, day)
+        answered = self._answers(distinct, policy, day)
         by_id = dict(zip(distinct, results(answered, self._around(policy, request, lang, day), asked), strict=True))
-        for value, result in by_id.items():
-            result["customer_id"] = value
+        for named, result in by_id.items():
+            result["customer_id"] = named.removeprefix(NOBODY)
             if request.record:
                 result["warnings"].append(say(RECORD_NOTE, lang))
         return {
             "scored_at": self.now().isoformat(),
             "currency": self.shop.mapping.currency,
             "release": self._names(),
-            "results": [by_id[value] for value in asked_ids],
+            "results": [by_id[named] for named in asked_ids],
         }
+
+    def _ids(self, request: ScoreRequest) -> list[str]:
+        """Name the person behind each id or alias asked; what names nobody stays as asked, marked."""
+        is_forgotten = self._tombstones.now()
+        if request.customer_ids is not None:
+            return [self._named(one, is_forgotten) for one in request.customer_ids]
+        aliases = [(alias.type, alias.value) for alias in request.identifiers or ()]
+        held = self._holders.find(aliases)
+        named = {alias: self._named(one, is_forgotten) for alias, one in held.items()}
+        return [named[a] if not named.get(a, NOBODY).startswith(NOBODY) else NOBODY + a[1] for a in aliases]
+
+    def _named(self, customer_id: str, is_forgotten: Callable[[str], bool]) -> str:
+        """Name the person behind an id; whoever was forgotten is nobody from that moment."""
+        person = self._person.get(customer_id, customer_id)
+        nobody = customer_id.startswith(NOBODY) or any(map(is_forgotten, {customer_id, person}))
+        return NOBODY + customer_id if nobody else person
+
+    @cached_property
+    def _holders(self) -> Holders:
+        return Holders(self._lake(), self.publication.day)
+
+    def _lake(self) -> Shop:
+        """Give the lake, opened again where somebody was forgotten since and loads were written anew."""
+        if not all(load.path.exists() for load in self.shop.loads):
+            self.shop = open_shop(self.shop.home, self.shop.name)
+        return self.shop
 
     def recommend(self, request: RecommendRequest, /) -> Reply:
         """Name products for a customer, or beside a product or a basket."""
         lang = request.lang or self.shop.mapping.language
         hidden = set(request.exclude_product_ids or ())
         if request.customer_id is not None:
-            rows = self.items.get(request.customer_id) or self._popular
+            rows = self.items.get(self._named(request.customer_id, self._tombstones.now())) or self._popular
         else:
             beside = request.product_ids or [request.product_id or ""]
             hidden |= set(beside)
@@ -97,18 +132,38 @@ class Online:
         return {"release": self._names(), "recommendations": items_shown(rows, hidden, request.n_items, lang)}
 
     def customer(self, customer_id: str, /) -> Reply | None:
-        """Give the 360-degree view: the full answer and the latest orders; ``None`` for an unknown customer."""
+        """Give the 360-degree view: the full answer, the latest orders and what makes these ids one person.
+
+        ``None`` for an unknown customer.
+        """
         request = ScoreRequest(customer_ids=[customer_id], explain="full")
         reply = self.score(request)
         if reply["results"][0]["status"] == "unknown_customer":
             return None
+        person = reply["results"][0]["customer_id"]
+        ids = [person, *reply["results"][0]["merged_from"]]
         return {
-            "customer_id": customer_id,
+            "customer_id": person,
             "release": reply["release"],
             "currency": reply["currency"],
             "result": reply["results"][0],
-            "orders": self._orders(customer_id),
+            "orders": self._orders(ids),
+            "links": links_of(self._lake(), ids, self.publication.day),
+            "identity_changes": changes_of(self._lake(), person, self.publication.day),
         }
+
+    def forget(self, customer_id: str, /) -> Reply | None:
+        """Remove a customer from the whole home and give the receipt; ``None`` for an unknown customer.
+
+        From the first step on every worker answers as if it had never known them.
+        """
+        try:
+            return forget(self.shop.home, customer_id, self.now(), self.shop.name)
+        except BadInput:
+            return None
+        except errors.Refused:
+            busy = "an ingest, a night or a training runs, or another erasure; try again when it is done"
+            raise Refused(503, "busy", busy) from None
 
     def release(self) -> Reply:
         """Say which release, policy and night answer."""
@@ -181,20 +236,20 @@ class Online:
     def _around(self, policy: Policy, request: ScoreRequest, lang: Language, day: int) -> Around:
         hidden = frozenset(request.exclude_product_ids or ())
         origin = "night" if policy == self.policy and day == self.publication.day else "live"
-        return Around(
-            self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden
-        )
+        lists = (self.items, self.due, origin, self._popular, hidden, self._others)
+        return Around(self.shop.calendar, self.policy, self._release, *lists)
 
-    def _orders(self, customer_id: str) -> list[Reply]:
-        """List the customer's latest orders as the shop wrote them."""
+    def _orders(self, ids: list[str]) -> list[Reply]:
+        """List a person's latest orders as the shop wrote them."""
         with duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'")
             rows = con.execute(
                 "SELECT order_id, min(ordered_at), sum(quantity), sum(revenue), count(*) FROM read_parquet(?)"
-                " WHERE customer_id = ? AND day < ? AND known_on < ? GROUP BY order_id ORDER BY 2 DESC, 1 LIMIT ?",
+                " WHERE customer_id IN (SELECT unnest(?)) AND day < ? AND known_on < ?"
+                " GROUP BY order_id ORDER BY 2 DESC, 1 LIMIT ?",
                 [
-                    [str(path) for path in self.shop.parts("order_lines")],
-                    customer_id,
+                    [str(path) for path in self._lake().parts("order_lines")],
+                    ids,
                     self.publication.day,
                     self.publication.day,
                     TIMELINE_ROWS,

@@ -35,6 +35,14 @@ class Publication:
         frame: pd.DataFrame = pq.read_table(self.path / f"{name}.parquet").to_pandas()
         return frame
 
+    def others(self) -> dict[str, list[str]]:
+        """List the other ids of every person that was merged that night, by the id they go by."""
+        path = self.path / "customer_scores.parquet"
+        if "merged_from" not in pq.read_schema(path).names:  # a night of a first version
+            return {}
+        rows = pq.read_table(path, columns=["customer_id", "merged_from"]).to_pylist()
+        return {row["customer_id"]: row["merged_from"] for row in rows if row["merged_from"]}
+
     def by_customer(self, name: str) -> "ByCustomer":
         """Read one table for look-ups by customer; its rows are sorted by customer."""
         return ByCustomer(self.table(name))

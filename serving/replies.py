@@ -171,8 +171,8 @@ class Missing(Part):
 class Result(Part):
     """One customer's answer; a block that cannot be given is null and stands in `missing`."""
 
-    customer_id: str = Field(description="the id, or the alias, as asked")
-    merged_from: list[str] = Field(description="ids that were merged into this customer")
+    customer_id: str = Field(description="the id the person goes by; as asked where nobody is known")
+    merged_from: list[str] = Field(description="the person's other ids, sorted; the one asked among them")
     decision_id: str | None = Field(description="hash of customer, campaign, shop day and policy")
     status: Status = Field(description="how far the answer can be trusted")
     served_from: Literal["live", "last_night", "prior"] = Field(description="where the scores came from")

@@ -51,6 +51,7 @@ class Around:
     origin: str = "live"
     popular: Sequence[Mapping[str, Any]] = ()  # for a customer the night did not know
     hidden: frozenset[str] = frozenset()  # products not to be shown
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)  # a merged person's other ids
 
 
 def results(answered: Answers, around: Around, asked: Asked) -> list[dict[str, Any]]:
@@ -98,7 +99,7 @@ def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:
     identity = [customer, asked.campaign_id, calendar.date(a.day).isoformat(), around.policy.hash]
     return {
         "customer_id": customer,
-        "merged_from": [],
+        "merged_from": list(around.others.get(customer, ())),
         "decision_id": lake.digest(identity)[:32] if known else None,
         "status": a.status[p],
         "served_from": "live" if a.scored[p] else "prior",

@@ -1,7 +1,9 @@
 """The night's answers as tables: one row per customer, product or change, ordered by key, always the same bytes."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -22,10 +24,17 @@ WINDOW = ("earliest", "expected", "latest")
 VALUES = ("predicted_90d", "predicted_365d", "low_365d", "high_365d")
 
 
-def customer_scores(a: Answers, release: Release, calendar: BusinessCalendar, lang: Language) -> pd.DataFrame:
-    """Flatten the answers: one row per customer, sorted by ``customer_id`` as the answers are.
+def customer_scores(
+    a: Answers,
+    release: Release,
+    calendar: BusinessCalendar,
+    lang: Language,
+    merged_from: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> pd.DataFrame:
+    """Flatten the answers: one row per person, sorted by ``customer_id`` as the answers are.
 
-    Reasons (code and sentence) stand for those at or above the band ``watch``.
+    ``merged_from`` lists a person's other ids. Reasons (code and sentence) stand for those at or above the band
+    ``watch``.
     """
     c, chosen = a.candidates, a.choice
     rows = range(len(chosen))
@@ -33,6 +42,7 @@ def customer_scores(a: Answers, release: Release, calendar: BusinessCalendar, la
     told = dict(zip(explained, reasons(a, release, explained, REASONS_KEPT, lang), strict=True))
     table = {
         "customer_id": a.customer_id,
+        "merged_from": [list(merged_from.get(customer_id, ())) for customer_id in a.customer_id],
         "status": a.status,
         "basis_method": np.where(a.scored, release.models.method, "prior").astype(object),
         "order_count": a.order_count,
@@ -128,5 +138,12 @@ def rejects(a: Answers) -> pd.DataFrame:
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet: the same rows give the same bytes."""
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-    fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in arrow.schema]
+    fields = [f.with_type(_of_texts(f.type)) for f in arrow.schema]
     pq.write_table(arrow.cast(pa.schema(fields)), path, compression="zstd")
+
+
+def _of_texts(kind: pa.DataType) -> pa.DataType:
+    """Name the type of a column that is empty throughout, which could be anything: text, or lists of it."""
+    if pa.types.is_list(kind):
+        return pa.list_(_of_texts(kind.value_type))
+    return pa.string() if pa.types.is_null(kind) else kind

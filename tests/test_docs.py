@@ -85,8 +85,7 @@ def test_both_readmes_show_the_same_figures() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_okaeri_command_shown_exists_with_its_options(document: str) -> None:
     for words in okaeri_commands(document):
-        if words[0] != "forget":  # named as not there yet
-            _expect_command(words)
+        _expect_command(words)
 
 
 def _expect_command(words: list[str]) -> None:

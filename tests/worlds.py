@@ -35,7 +35,12 @@ COLUMNS = {
     "contacts": "contact_id customer_id at withheld known_at",
     "responses": "customer_id kind at known_at",
     "consents": "customer_id channel purpose granted at known_at",
-    "customers": "customer_id attributes",
+    "customers": "customer_id signed_up_at member_no line_user_id attributes",
+}
+
+LINKS = {  # who is who, and page events: only some toy shops have them
+    "identities": "alias_type alias customer_id linked_at unlinked_at known_at",
+    "events": "customer_id alias_type alias at kind known_at",
 }
 
 HEAD = """
@@ -59,7 +64,7 @@ def mapping_text(tables: Iterable[str] = COLUMNS) -> bytes:
     """Write the mapping of a toy shop with these tables: every column is called as we call it."""
     blocks = []
     for table in tables:
-        columns = ", ".join(f"{name}: {name}" for name in COLUMNS[table].split())
+        columns = ", ".join(f"{name}: {name}" for name in (COLUMNS | LINKS)[table].split())
         repeats = "    repeats: keep\n" if table == "responses" else ""
         blocks.append(f"  {table}:\n    source: {table}*.csv\n{repeats}    columns: {{{columns}}}\n")
     return (HEAD + "".join(blocks)).encode()
@@ -107,7 +112,7 @@ class Toy:
         folder = self.folder / f"files-{next(self.count)}"
         folder.mkdir()
         named = [(t, list(rows.get(t, ()))) for t in self.tables]
-        return [write_csv(folder / f"{t}.csv", COLUMNS[t].split(), found) for t, found in named if found]
+        return [write_csv(folder / f"{t}.csv", (COLUMNS | LINKS)[t].split(), found) for t, found in named if found]
 
     def load(self, rows: Tables) -> Ledger:
         """Ingest rows as one load."""

@@ -11,8 +11,10 @@ from feature_repo.store import Store
 from features.calendar import day_number
 from features.frame import feature_frame
 from features.home import Home
+from features.interactions import interactions
 from features.shop import Shop, open_shop
-from training.labels import known_customers, labels, last_day, own_horizon
+from training.consent import withheld, without
+from training.labels import known_customers, labels, last_day, own_horizon, products_bought
 
 
 class Past:
@@ -20,7 +22,8 @@ class Past:
 
     def __init__(self, shop: Shop, until: int) -> None:
         self.shop = shop
-        self.horizon = horizon_days(shop, until)  # one H for what is learnt and what is judged
+        self._withheld = withheld(shop, until)
+        self.horizon = horizon_days(shop, until, self._withheld)  # one H for what is learnt and what is judged
         self._features: dict[int, pd.DataFrame] = {}
 
     def rows(self, days: Sequence[int], observed_until: int) -> pd.DataFrame:
@@ -29,9 +32,21 @@ class Past:
         The columns are those of :func:`training_frame`.
         """
         self._recall([day for day in days if day not in self._features])
-        features = pd.concat([self._features[day] for day in sorted(set(days))], ignore_index=True)
+        found = pd.concat([self._features[day] for day in sorted(set(days))], ignore_index=True)
+        features = without(found, self.shop, self._withheld)
         known = labels(self.shop, days, self.horizon, observed_until)
         return features.merge(known, on=["as_of_day", "customer_id"], how="inner", validate="one_to_one")
+
+    def purchases(self, day: int) -> pd.DataFrame:
+        """List what each customer has bought and kept, as :func:`features.interactions.interactions` does."""
+        return self._learnable(interactions(self.shop, self.shop.calendar.start(day)), day)
+
+    def bought_after(self, day: int, within_days: int, observed_until: int) -> pd.DataFrame:
+        """List what each customer bought next, as :func:`training.labels.products_bought` does."""
+        return self._learnable(products_bought(self.shop, day, within_days, observed_until), day)
+
+    def _learnable(self, rows: pd.DataFrame, day: int) -> pd.DataFrame:
+        return without(rows.assign(as_of_day=day), self.shop, self._withheld).drop(columns="as_of_day")
 
     def _recall(self, days: Sequence[int]) -> None:
         """Ask Feast for all customers known at some cut-offs, keeping snapshots that are not there yet."""
@@ -78,9 +93,9 @@ def training_frame(
     return Past(shop, until).rows(days, until)
 
 
-def horizon_days(shop: Shop, until: int) -> int:
-    """Give the churn horizon H: the mapping's, else the shop's own."""
-    return shop.mapping.predict.horizon_days or own_horizon(shop, until)
+def horizon_days(shop: Shop, until: int, unseen: frozenset[str] = frozenset()) -> int:
+    """Give the churn horizon H: the mapping's, else the shop's own, without looking at ``unseen`` ids."""
+    return shop.mapping.predict.horizon_days or own_horizon(shop, until, unseen)
 
 
 def observation_end(shop: Shop) -> int:

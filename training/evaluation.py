@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from features.interactions import interactions
 from training import baselines, metrics
 from training.baselines import columns_of
 from training.dataset import Past
@@ -26,7 +25,7 @@ from training.fitting import (
     too_small,
     value_window,
 )
-from training.labels import VALUE_DAYS, expect_complete, products_bought
+from training.labels import VALUE_DAYS, expect_complete
 from training.models.inputs import Inputs
 from training.models.next_purchase import HORIZONS, NextPurchase
 from training.models.recommender import Recommender, als_lists, frequency_lists, popular_lists
@@ -231,11 +230,11 @@ def judge_value(past: Past, test: int, until: int) -> Judged:
 def judge_recommender(past: Past, test: int, until: int) -> Judged:
     """Judge the ten products shown at ``test`` against what was bought in the 30 days after."""
     shop = past.shop
-    known = interactions(shop, shop.calendar.start(test))
+    known = past.purchases(test)
     if known.empty:
         return Judged(why_not=f"recommender at {shop.calendar.date(test)}: nothing had been bought yet")
     model = Recommender.fit(known, test)
-    bought = products_bought(shop, test, PRODUCT_DAYS, until)
+    bought = past.bought_after(test, PRODUCT_DAYS, until)
     bought = bought[bought.product_id.isin(model.product_ids)]
     customers = np.array(sorted(set(bought.customer_id) & set(known.customer_id)), dtype=str)
     if not len(customers):

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from features import catalog
 from features.errors import Refused
-from features.interactions import interactions
 from features.shop import Shop
 from training.baselines import columns_of
 from training.dataset import Past, is_active
@@ -53,7 +52,7 @@ def fit_models(past: Past, until: int) -> Models:
     """
     shop = past.shop
     prior, horizon = fit_prior(past, until), past.horizon
-    bought = interactions(shop, shop.calendar.start(until))
+    bought = past.purchases(until)
     if bought.empty:
         raise Refused(f"{shop.name}: no order was kept; nothing can be learnt")
     recommender = Recommender.fit(bought, until)

@@ -6,6 +6,7 @@ import duckdb
 import pandas as pd
 
 from features.errors import Refused
+from features.identity import persons, teach
 from features.shop import Shop
 
 VALUE_DAYS = 90  # the window of the value model; contracts.md: clv.predicted_90d
@@ -33,13 +34,17 @@ def labels(shop: Shop, days: Sequence[int], horizon_days: int, observed_until: i
     """
     parts = [str(path) for path in shop.parts("days")]
     with duckdb.connect() as con:
+        teach(con, persons(shop, tuple(days)).merged)
         return con.execute(
             """
             WITH cutoffs AS (SELECT unnest($cutoffs)::BIGINT AS t),
             rows AS (FROM read_parquet($parts) WHERE known_on < $until),
-            customers AS (SELECT DISTINCT t, customer_id FROM rows JOIN cutoffs ON day < t AND known_on < t),
+            customers AS (
+                SELECT DISTINCT t, person(t, customer_id) AS customer_id
+                FROM rows JOIN cutoffs ON day < t AND known_on < t
+            ),
             later AS (
-                SELECT t, customer_id, day, sum(orders) AS orders_until_now,
+                SELECT t, person(t, customer_id) AS customer_id, day, sum(orders) AS orders_until_now,
                        sum(orders) FILTER (known_on < t + $h AND day < t + $h) AS orders_in_h,
                        sum(revenue) FILTER (known_on < t + $v AND day < t + $v) AS revenue
                 FROM rows JOIN cutoffs ON day >= t AND day < $until GROUP BY ALL
@@ -67,8 +72,10 @@ def labels(shop: Shop, days: Sequence[int], horizon_days: int, observed_until: i
 def known_customers(shop: Shop, days: Sequence[int]) -> pd.DataFrame:
     """List who was known at each cut-off: ``as_of_day`` and ``customer_id``, sorted."""
     with duckdb.connect() as con:
+        teach(con, persons(shop, tuple(days)).merged)
         return con.execute(
-            "SELECT DISTINCT t AS as_of_day, customer_id FROM (SELECT unnest($cutoffs)::BIGINT AS t)"
+            "SELECT DISTINCT t AS as_of_day, person(t, customer_id) AS customer_id"
+            " FROM (SELECT unnest($cutoffs)::BIGINT AS t)"
             " JOIN read_parquet($parts) ON day < t AND known_on < t ORDER BY ALL",
             {"cutoffs": list(days), "parts": [str(path) for path in shop.parts("days")]},
         ).df()
@@ -83,9 +90,10 @@ def products_bought(shop: Shop, day: int, horizon_days: int, observed_until: int
     """
     expect_complete(shop, day, horizon_days, observed_until)
     with duckdb.connect() as con:
+        teach(con, persons(shop, (day,)).merged)
         return con.execute(
-            "SELECT customer_id, product_id FROM read_parquet($parts) WHERE day >= $t AND day < $t + $h"
-            " AND known_on < $t + $h GROUP BY ALL HAVING sum(orders) > 0 ORDER BY ALL",
+            "SELECT person($t, customer_id) AS customer_id, product_id FROM read_parquet($parts) WHERE day >= $t"
+            " AND day < $t + $h AND known_on < $t + $h GROUP BY ALL HAVING sum(orders) > 0 ORDER BY ALL",
             {"parts": [str(p) for p in shop.parts("product_days")], "t": day, "h": horizon_days},
         ).df()
 
@@ -126,15 +134,20 @@ def first_order_day(shop: Shop) -> int:
     return int(row[0])
 
 
-def own_horizon(shop: Shop, observed_until: int) -> int:
-    """Give the shop's own horizon: the 90th percentile of its gaps between order days, in whole weeks."""
+def own_horizon(shop: Shop, observed_until: int, unseen: frozenset[str] = frozenset()) -> int:
+    """Give the shop's own horizon: the 90th percentile of its gaps between order days, in whole weeks.
+
+    Customers in ``unseen`` are left out.
+    """
     with duckdb.connect() as con:
+        teach(con, persons(shop, (observed_until,)).merged)
         row = con.execute(
             "SELECT quantile_disc(gap, 0.9) FROM"
             " (SELECT day - lag(day) OVER (PARTITION BY customer_id ORDER BY day) AS gap"
-            " FROM (SELECT customer_id, day FROM read_parquet(?) WHERE day < ? AND known_on < ? GROUP BY ALL"
+            " FROM (SELECT person(?, customer_id) AS customer_id, day FROM read_parquet(?)"
+            " WHERE day < ? AND known_on < ? AND customer_id NOT IN (SELECT unnest(?::VARCHAR[])) GROUP BY ALL"
             " HAVING sum(orders) > 0)) WHERE gap IS NOT NULL",
-            [[str(p) for p in shop.parts("days")], observed_until, observed_until],
+            [observed_until, [str(p) for p in shop.parts("days")], observed_until, observed_until, sorted(unseen)],
         ).fetchone()
     days = int(row[0]) if row and row[0] is not None else 28
     return min(364, max(7, 7 * -(-days // 7)))

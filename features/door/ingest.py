@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from features import days, lake
-from features.door import quarantine
+from features.door import forget, quarantine
 from features.door.columns import Writer
 from features.door.folders import Gathered, gather
 from features.door.judge import STANDING, judge
@@ -170,6 +170,8 @@ class _Work:
             con.execute("CREATE TEMP TABLE files (first_row BIGINT, end_row BIGINT, newest TIMESTAMPTZ)")
             pieces = [self._type_rows(con, table, path, spill) for path in paths]
             self.say(f"{name}: {_single(con, 'SELECT count(*) FROM typed'):,} rows read; judging them")
+            if self.before is not None:
+                forget.set_aside(con, table, self.before)
             judge(con, table, how, self.before, self.mapping.calendar)
             _view_accepted(con, table)
             ledger = count(con, table, [piece.source for piece in pieces])

@@ -194,6 +194,8 @@ class Mapping(Strict):
         default_factory=dict
     )  # what one unit of another currency is worth; without it rows in it are quarantined
     notice: str | None = None  # what its licence asks to be shown
+    # A refusal of the purpose `train` always holds; under opt_in silence is one too.
+    train_consent: Literal["opt_out", "opt_in"] = "opt_out"
     predict: Predict
     include: list[str] = Field(default_factory=list)  # ready mappings whose tables are taken over; ours stand before
     tables: dict[str, TableMapping]

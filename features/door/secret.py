@@ -40,7 +40,7 @@ def shop_key(home: Home) -> bytes:
 
 def _create(path: Path) -> None:
     """Write a new key unless another process was first: a link, unlike a rename, never replaces one."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}.new")
+    staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # what lake.sweep takes for left over
     lake.write_bytes(staged, secrets.token_bytes(KEY_BYTES).hex().encode() + b"\n")
     try:
         os.link(staged, path)
@@ -72,7 +72,7 @@ def pseudonym(key: bytes, text: str) -> str:
 
 def keyed(key: bytes, text: str) -> str:
     """Give the HMAC-SHA256 of a text exactly as it stands (ids that differ in case are two), in hexadecimal."""
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def sql_keyed(key: bytes, text: str) -> str:

@@ -122,8 +122,8 @@ TABLES: dict[str, Table] = {
         Table(
             "events",
             _columns(
-                "customer_id:id at:instant kind:word",
-                "product_id:id query:text known_at:instant",
+                "at:instant kind:word",
+                "customer_id:id alias_type:text alias:id product_id:id query:text known_at:instant",
                 {"kind": "view cart search wishlist"},
             ),
             happened="at",

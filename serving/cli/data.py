@@ -94,17 +94,26 @@ def build(
 
 @features.command("show")
 def show_features(customer_id: str, json: Json = False) -> None:
-    """Show what the online store knows of one customer, feature by feature."""
+    """Show what the online store knows of one person, feature by feature, and what made their ids one."""
     from feature_repo.store import Store
     from features.catalog import CATALOG
     from features.errors import BadInput
     from features.home import Home
+    from features.identity import others_of
+    from features.links import changes_of
     from features.shop import open_shop
 
     home = Home.open()
-    latest = Store.open(home, open_shop(home)).latest([customer_id])
+    shop = open_shop(home)
+    store = Store.open(home, shop)
+    night = store.generation()
+    day = 0 if night is None else shop.calendar.day(night.as_of)
+    others = others_of(shop, day)
+    person = next((one for one, rest in others.items() if customer_id in rest), customer_id)
+    latest = store.latest([person])
     if not latest.found[0]:
         raise BadInput(f"{customer_id!r}: not in the online store; unknown, or no night was published yet")
     values = {name: float(column[0]) for name, column in latest.columns.items()}
     told = {f"{name} ({CATALOG[name].unit})": None if value != value else value for name, value in values.items()}
-    show({"customer_id": customer_id, "as_of": str(latest.as_of[0]), "features": told}, json)
+    joined = {"merged_from": others.get(person, []), "identity_changes": changes_of(shop, person, day)}
+    show({"customer_id": person, **joined, "as_of": str(latest.as_of[0]), "features": told}, json)

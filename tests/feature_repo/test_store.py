@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from feature_repo import forget
 from feature_repo.store import SENTINEL, Store
 from features import catalog
 from features.errors import BadInput, Refused
@@ -368,3 +369,40 @@ def test_feast_s_own_door_gives_the_same(make_shop: MakeShop) -> None:
     assert not view.online
     assert [field.name for field in view.features] == names(shop)
     assert all(field.description and field.tags["kind"] in ("stored", "derived") for field in view.features)
+
+
+def test_an_id_that_was_merged_away_is_not_found_until_it_is_its_own_again(make_shop: MakeShop) -> None:
+    home, shop = make_shop()
+    store, frame = Store.open(home, shop), known(shop, AS_OF)
+    store.publish(frame)
+    away = frame.customer_id.iloc[0]
+    store.publish(frame.iloc[1:], [away, "never seen"])
+    assert store.latest([away, *frame.customer_id[1:3]]).found.tolist() == [False, True, True]
+    store.publish(frame)
+    assert store.latest([away]).found.tolist() == [True]
+
+
+def test_an_erased_customer_leaves_no_bytes_online_and_no_snapshot(make_shop: MakeShop) -> None:
+    home, shop = make_shop()
+    store, frame = Store.open(home, shop), known(shop, AS_OF)
+    frame = frame.assign(customer_id=[f"zq{n:04d}x" for n in range(len(frame))])
+    store.write_snapshot(frame)
+    store.publish(frame)
+    gone = frame.customer_id.iloc[0]
+    assert forget.found_in(home, shop.name, [gone]) == {"offline snapshots": 1, "online store": 1}
+    forget.erase(home, shop.name, [gone])
+    assert forget.found_in(home, shop.name, [gone]) == {}
+    files = [path for path in home.feast.rglob("*") if path.is_file()]
+    assert not [path for path in files if gone.encode() in path.read_bytes()]
+    assert store.latest([gone, frame.customer_id.iloc[1]]).found.tolist() == [False, True]
+    assert store.generation() is not None, "the night stands for the others"
+    forget.erase(home, shop.name, [gone])
+    forget.erase(home, "another", [gone])
+
+
+def test_an_online_store_of_another_kind_is_refused_rather_than_passed_over(make_shop: MakeShop) -> None:
+    home, shop = make_shop()
+    Store.open(home, shop)
+    (home.feast / shop.name / "online.db").unlink()
+    with pytest.raises(Refused, match=r"not the SQLite file"):
+        forget.erase(home, shop.name, ["a"])

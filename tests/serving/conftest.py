@@ -20,6 +20,7 @@ from serving.publication import Publication, current
 from serving.schemas import ScoreRequest
 from training.release import Release, champion, open_release
 
+from . import members
 from . import shop as told
 
 if TYPE_CHECKING:  # it takes seconds to import, and not every test needs it
@@ -68,6 +69,19 @@ def copy_of(home: Home, to: Path) -> Home:
     """Copy a home, which is a backup of it; MLflow's runs are not needed to answer."""
     shutil.copytree(home.root, to, ignore=shutil.ignore_patterns("mlruns"))
     return Home.open(to)
+
+
+@pytest.fixture(scope="session")
+def peopled(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The shop's home after a second load and another night; nobody writes here."""
+    folder = tmp_path_factory.mktemp("peopled")
+    copied = copy_of(home, folder / "home")
+    ledger = members.take_in(copied, members.write_files(folder / "files"))
+    assert ledger.quarantined == 2
+    nightly(copied, told.D, told.MACHINE_NOW, told.POLICY, replace=True)
+    nightly(copied, told.D + 1, told.MACHINE_NOW, told.POLICY)
+    members.leave_files(copied)
+    return copied
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,10 @@ class FakeOnline:
         self.asked.append(customer_id)
         return {"customer_id": customer_id} if customer_id in (KNOWN, "A/B") else None
 
+    def forget(self, customer_id: str, /) -> dict[str, Any] | None:
+        self.asked.append(customer_id)
+        return {"customer": "a pseudonym"} if customer_id == KNOWN else None
+
     def release(self) -> dict[str, Any]:
         return {"id": "r1", "process": os.getpid()}
 

@@ -83,7 +83,7 @@ def test_help_takes_less_than_half_a_second_of_cpu() -> None:
 
 def test_help_names_every_command(okaeri: Okaeri, tmp_path: Path) -> None:
     ended = okaeri(tmp_path, "--help")
-    commands = ("demo", "ingest", "features", "train", "backtest", "release", "nightly", "serve", "status")
+    commands = ("demo", "ingest", "features", "train", "backtest", "release", "nightly", "serve", "status", "forget")
     assert ended.code == 0 and all(command in ended.out for command in commands)
     assert list(tmp_path.iterdir()) == []  # nothing was made
 
@@ -273,3 +273,19 @@ def test_without_a_key_nobody_else_is_served(okaeri: Okaeri, home: Home, host: s
 
 def test_a_host_is_an_address(okaeri: Okaeri, home: Home) -> None:
     refused(okaeri(home, "serve", "--host", "shop.example"), 2, "must be an IP address")
+
+
+# ---- forgotten
+
+
+def test_an_erasure_ends_with_its_receipt_and_an_unknown_id_with_two(okaeri: Okaeri, copied: Home) -> None:
+    refused(okaeri(copied, "forget", "no such customer"), 2, "no table knows")
+    with lake.locked(copied.root / ".night.lock", "the night"):
+        refused(okaeri(copied, "forget", "weekly"), 4, "locked by")
+    done = okaeri(copied, "forget", "weekly", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert done.json["rows_removed"]["publications"]["customer_scores"] == 1
+    assert "weekly" not in done.out
+    people = okaeri(copied, "forget", "weekly")
+    assert people.code == 0 and "publications" in people.out and "nothing" in people.out
+    refused(okaeri(copied, "features", "show", "weekly"), 2, "not in the online store")

@@ -237,6 +237,13 @@ def test_a_service_without_a_release_lives_but_is_not_ready(client: Client, onli
     assert answer.json()["error"]["code"] == "not_ready"
 
 
+def test_an_erasure_is_answered_with_its_receipt(client: Client) -> None:
+    known, unknown = (client.request("DELETE", f"/v1/customers/{one}") for one in (KNOWN, "nobody"))
+    assert (known.status_code, known.json()["customer"]) == (200, "a pseudonym")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
+    assert "delete" in client.get("/openapi.json").json()["paths"]["/v1/customers/{customer_id}"]
+
+
 def test_metrics_count_routes_and_results_but_name_nobody(client: Client) -> None:
     post(client, {"customer_ids": ["metric-secret"]})
     client.get("/v1/customers/metric-secret")
