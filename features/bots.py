@@ -6,8 +6,8 @@ import duckdb
 
 from features.shop import Shop
 
-# More lines than this, ever, is no person: the busiest customers of two real shops have 10,783 (Complete Journey,
-# one year of a household's groceries) and 5,570 (Online Retail, wholesalers among them); 2026-11-22.
+# More lines than this, ever, is no person: the busiest customers of two real shops have 5,710 (Online Retail,
+# wholesalers among them) and 4,189 (Complete Journey, a year of groceries); 2026-11-22.
 BOT_LINES = 50_000
 
 

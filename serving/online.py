@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.store import Store
+from features.arrivals import arrivals, late_tables
 from features.calendar import day_number
 from features.door.mapping import nearest
 from features.errors import OkaeriError
 from features.home import Home
+from features.members import FACTS
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
 from serving.policy.rules import Policy
@@ -40,6 +42,7 @@ class Online:
         self.policy: Policy = publication.policy
         self.items = publication.by_customer("recommendations")
         self.due = publication.by_customer("replenishment_due")
+        self.members = publication.by_customer("customer_scores", FACTS)
         self._due_table = publication.table("replenishment_due")
         self._popular = _popular(release.models.recommender)
 
@@ -173,7 +176,8 @@ class Online:
         feature_day = np.array([starts.get(start, 0) for start in latest.as_of], np.int64)
         due = due_in_days(self._due_table, latest.customer_id, day)
         rows = Rows(latest.customer_id, latest.found, feature_day, latest.columns, due)
-        return answers(rows, self._release, policy, day, max(day, self.publication.day))
+        late = late_tables(self.shop.mapping, arrivals(self.shop.home, self.shop.name), self.now())
+        return answers(rows, self._release, policy, day, max(day, self.publication.day), late)
 
     def _store_day(self, start: np.datetime64) -> int:
         return self.shop.calendar.day(pd.Timestamp(start).tz_localize("UTC").to_pydatetime())
@@ -182,8 +186,9 @@ class Online:
         hidden = frozenset(request.exclude_product_ids or ())
         origin = "night" if policy == self.policy and day == self.publication.day else "live"
         return Around(
-            self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden
-        )
+            self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden,
+            self.members, self.shop.tables,
+        )  # fmt: skip
 
     def _orders(self, customer_id: str) -> list[Reply]:
         """List the customer's latest orders as the shop wrote them."""

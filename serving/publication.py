@@ -35,9 +35,10 @@ class Publication:
         frame: pd.DataFrame = pq.read_table(self.path / f"{name}.parquet").to_pandas()
         return frame
 
-    def by_customer(self, name: str) -> "ByCustomer":
-        """Read one table for look-ups by customer; its rows are sorted by customer."""
-        return ByCustomer(self.table(name))
+    def by_customer(self, name: str, columns: Sequence[str] | None = None) -> "ByCustomer":
+        """Read one table, or some columns of it, for look-ups by customer; its rows are sorted by customer."""
+        table = self.table(name)
+        return ByCustomer(table if columns is None else table[["customer_id", *columns]])
 
 
 class ByCustomer(Mapping[str, Sequence[Mapping[str, Any]]]):

@@ -22,10 +22,13 @@ WINDOW = ("earliest", "expected", "latest")
 VALUES = ("predicted_90d", "predicted_365d", "low_365d", "high_365d")
 
 
-def customer_scores(a: Answers, release: Release, calendar: BusinessCalendar, lang: Language) -> pd.DataFrame:
+def customer_scores(
+    a: Answers, release: Release, calendar: BusinessCalendar, lang: Language, members: pd.DataFrame
+) -> pd.DataFrame:
     """Flatten the answers: one row per customer, sorted by ``customer_id`` as the answers are.
 
-    Reasons (code and sentence) stand for those at or above the band ``watch``.
+    ``members`` are the facts of the shop's own list (:func:`features.members.members`). Reasons (code and
+    sentence) stand for those at or above the band ``watch``.
     """
     c, chosen = a.candidates, a.choice
     rows = range(len(chosen))
@@ -52,6 +55,7 @@ def customer_scores(a: Answers, release: Release, calendar: BusinessCalendar, la
         "clv_grade": a.grade,
         "at_risk_365d": a.at_risk,
         "promo_share": a.promo_share,
+        "is_bot": a.bot,
         "action_scenario": np.array([option.scenario for option in c.options], object)[chosen],
         "action_offer_id": np.array([option.offer for option in c.options], object)[chosen],
         "action_net_value": np.nan_to_num(c.net_value[rows, chosen]),
@@ -61,7 +65,8 @@ def customer_scores(a: Answers, release: Release, calendar: BusinessCalendar, la
         "reason_codes": [",".join(reason.code for reason in told.get(p, ())) for p in rows],
         "reason_texts": [" / ".join(reason.text for reason in told.get(p, ())) for p in rows],
     }  # fmt: skip
-    return pd.DataFrame(table)
+    flat: pd.DataFrame = pd.DataFrame(table).merge(members, on="customer_id", how="left")
+    return flat
 
 
 def _dates(a: Answers, column: int, calendar: BusinessCalendar) -> list[date | None]:

@@ -67,6 +67,11 @@ CONTROL_NOTE = (
 )
 CONSENT_NOTE = ("許諾データがないため、許諾は未確認です。", "The shop has no consents table: consent is not checked.")
 RECORD_NOTE = ("この版では配信記録は保存されません。", "This version keeps no record of contacts.")
+BOT_NOTE = (
+    "明細が50,000行を超えており、個人の購買とは考えにくい顧客です。参考値としてください。",
+    "More than 50,000 order lines: hardly a person. Take the scores with care.",
+)
+LATE_NOTE = ("到着が遅れている表: {tables}", "Tables that have not come when expected: {tables}")
 STALE_NOTE = ("データが遅れています。", "The features are late.")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from features import days, lake
+from features import arrivals, days, lake
 from features.door.columns import quote, source_columns, typed_columns
 from features.door.judge import count, judge, type_rows, write
 from features.door.ledger import Ledger
@@ -79,6 +79,7 @@ def ingest(
                 days.write(con, staged, before, mapping.calendar)
                 lake.write_bytes(staged / "shop.yaml", mapping_text)
                 _publish(home, mapping.shop, before, staged, ledger, work.checksums)
+        arrivals.record(home, mapping.shop, sources, now)
     home.adopt(mapping.shop)
     return ledger
 

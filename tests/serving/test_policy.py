@@ -51,7 +51,7 @@ def written(folder: Path, content: Any) -> Path:
         ("channels: [email]", "channels: [emial]", "scenarios.win_back: unknown channel emial; did you mean email?"),
         ("margin_share: 0.30", "margin_share: 30", "margin_share: Input should be less than or equal to 1"),
         ("window_days: 30", "window_days: 31", "window_days: Input should be 7, 14, 30, 60 or 90"),
-        ("unknown_guard: allow", "unknown_guard: maybe", "unknown_guard: Input should be 'block' or 'allow'"),
+        ("policy: 1", "policy: 1\nunknown_guard: maybe", "unknown_guard: Input should be 'block' or 'allow'"),
         ("high: 0.45", "high: 0.75", "churn_bands: watch, high and critical must rise"),
         ("lift_low: 0.010", "lift_low: 0.060", "offers.coupon_10: lift must lie between lift_low and lift_high"),
         ("id: replenishment", "id: win_back", "scenarios: win_back stands more than once"),

@@ -1,0 +1,35 @@
+"""What a shop's own list says of its members today: facts for answers, never for a model."""
+
+from collections.abc import Sequence
+
+import duckdb
+import pandas as pd
+
+from features.shop import Shop
+
+FACTS: Sequence[str] = ("tier", "points", "points_expire_on", "membership")
+
+
+def members(shop: Shop) -> pd.DataFrame:
+    """List the customers of the shop's list as its newest load tells of them.
+
+    Returns
+    -------
+    DataFrame, sorted by ``customer_id``
+        ``customer_id``, ``tier`` and ``membership`` (text), ``points`` (float) and ``points_expire_on``
+        (date), each empty where the list does not say; no rows for a shop without a customer list.
+    """
+    parts = [str(path) for path in shop.parts("customers")]
+    if not parts:
+        return pd.DataFrame(
+            {name: pd.Series(dtype=float if name == "points" else object) for name in ("customer_id", *FACTS)}
+        )
+    with duckdb.connect() as con:
+        rows = con.execute(
+            "SELECT customer_id, tier, points::DOUBLE AS points, points_expire_on, membership"
+            " FROM read_parquet(?, filename = true)"
+            " QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY filename DESC) = 1 ORDER BY customer_id",
+            [parts],
+        ).arrow()
+    table: pd.DataFrame = rows.read_all().to_pandas()
+    return table
