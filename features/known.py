@@ -48,8 +48,11 @@ class Lake:
         """Read a canonical or additive table; each of ``days`` names an instant (SQL) whose business day is added."""
         added = "".join(f", {self.shop.calendar.sql_day(instant)} AS {name}" for name, instant in days.items())
         paths = [str(path) for path in self.shop.parts(table)]
-        rows: ir.Table = self.con.sql(f"SELECT *{added} FROM read_parquet({paths}, filename = true)")
-        return rows
+        view = "_".join(("lake", table, *days))
+        self.con.raw_sql(
+            f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT *{added} FROM read_parquet({paths}, filename = true)"
+        )
+        return self.con.table(view)
 
     def table(self, name: str) -> ir.Table:
         """Give the rows behind a relation, with their ``customer_id``, ``day`` and ``known_on``."""

@@ -10,6 +10,12 @@ from features.shop import Shop
 FACTS: Sequence[str] = ("tier", "points", "points_expire_on", "membership")
 
 
+def listed(shop: Shop) -> frozenset[str]:
+    """Name the facts that the shop's list has a column for."""
+    table = shop.mapping.tables.get("customers")
+    return frozenset(FACTS) & set(table.columns) if table else frozenset()
+
+
 def members(shop: Shop) -> pd.DataFrame:
     """List the customers of the shop's list as its newest load tells of them.
 

@@ -17,27 +17,28 @@ def missing(
     p: int,
     about: Mapping[str, Any],
     blocks: Mapping[str, Any],
-    tables: Collection[str],
+    listed: Collection[str],
     include: Collection[str],
     explain: str,
 ) -> list[dict[str, Any]]:
     """Explain every block of a customer's answer that is null or empty for want of something.
 
-    ``tables`` are those the shop has brought; ``include`` are the blocks asked for.
+    ``listed`` are the facts of :data:`features.members.FACTS` that the shop's list has a column for;
+    ``include`` are the blocks asked for.
     """
     lacking = [name for name, value in about.items() if value is None]
     asked = (name for name in blocks if name in include and (name != "reasons" or explain != "none"))
     lacking += [name for name in asked if blocks[name] in (None, [])]
     return [
-        {"field": name, **(_why_no_member(name, tables) if name in LOYALTY else _why(a, p, name))} for name in lacking
+        {"field": name, **(_why_no_member(name, listed) if name in LOYALTY else _why(a, p, name))} for name in lacking
     ]
 
 
-def _why_no_member(name: str, tables: Collection[str]) -> dict[str, str | None]:
+def _why_no_member(name: str, listed: Collection[str]) -> dict[str, str | None]:
     if name in OF_TIERS:
         return {"why": "no_table", "needs": "tiers in the policy"}
-    if "customers" not in tables:
-        return {"why": "no_table", "needs": "customers"}
+    if name not in listed:
+        return {"why": "no_table", "needs": f"customers.{name}"}
     return {"why": "not_applicable", "needs": None}
 
 

@@ -85,8 +85,7 @@ def nightly(
     Returns
     -------
     dict
-        ``score_date, revision, path, manifest_sha256, state`` (published, already_published), ``late_tables``
-        and ``counts``.
+        ``score_date, revision, path, manifest_sha256, state`` (published, already_published) and ``counts``.
 
     Raises
     ------
@@ -224,7 +223,6 @@ def _finish(home: Home, shop: Shop, publication: Publication, state: str, frame:
         "path": str(publication.path.relative_to(home.root)),
         "manifest_sha256": lake.sha256_file(publication.path / lake.MANIFEST),
         "state": state,
-        "late_tables": list(publication.manifest["inputs"].get("late_tables", ())),
         "counts": dict(publication.manifest["counts"]),
     }
 

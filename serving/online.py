@@ -14,7 +14,7 @@ from features.calendar import day_number
 from features.door.mapping import nearest
 from features.errors import OkaeriError
 from features.home import Home
-from features.members import FACTS
+from features.members import FACTS, listed
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
 from serving.policy.rules import Policy
@@ -187,7 +187,7 @@ class Online:
         origin = "night" if policy == self.policy and day == self.publication.day else "live"
         return Around(
             self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden,
-            self.members, self.shop.tables,
+            self.members, listed(self.shop),
         )  # fmt: skip
 
     def _orders(self, customer_id: str) -> list[Reply]:

@@ -52,7 +52,7 @@ class Around:
     popular: Sequence[Mapping[str, Any]] = ()  # for a customer the night did not know
     hidden: frozenset[str] = frozenset()  # products not to be shown
     members: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # what the shop's list says
-    tables: frozenset[str] = frozenset()  # that the shop has brought
+    listed: frozenset[str] = frozenset()  # the facts that list has a column for
 
 
 def results(answered: Answers, around: Around, asked: Asked) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[st
     if a.status[p] == "unknown_customer":
         blocks |= {"action": None, "candidates": [], "send": None, "guards": [], "experiment": None}
     about = _about(a, p, around, asked)
-    lacking = missing(a, p, about, blocks, around.tables, asked.include, asked.explain)
+    lacking = missing(a, p, about, blocks, around.listed, asked.include, asked.explain)
     blocks = {name: value if name in asked.include else [] if name in LISTS else None for name, value in blocks.items()}
     return about | blocks | {"missing": lacking, "warnings": warnings(a, p, asked.lang)}
 

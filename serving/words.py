@@ -15,6 +15,9 @@ REASONS: dict[str, tuple[str, str]] = {
     "spend_down": ("購入金額が前期比{pct}%減", "Spend down {pct} %"),
     "one_order_only": ("初回購入から{days}日、2回目なし", "{days} days since first order, no second"),
     "promo_only": ("購入の{pct}%がセール・クーポン利用", "{pct} % of orders with a discount"),
+    "bad_experience": ("直近に返品・低評価・問い合わせあり", "Recent return, low rating or ticket"),
+    "late_delivery": ("直近の配送が予定より{days}日遅れ", "Last delivery {days} days late"),
+    "no_response": ("直近{n}通に開封・クリックなし", "No response to last {n} messages"),
     "steady": ("{months}か月続けて購入", "Ordered {months} months running"),
 }
 # What a customer may see: polite, and silent about scores, silence and segments.

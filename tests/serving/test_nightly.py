@@ -96,6 +96,7 @@ def test_the_manifest_says_what_it_was_made_of(published: Publication, shop: Sho
         "lake": shop.version,
         "release": release.id,
         "policy": told.POLICY[0].hash,
+        "late_tables": [],
         "previous": None,
     }
     assert set(facts["files"]) == {*(f"{name}.parquet" for name in TABLES), "policy.yaml"}
