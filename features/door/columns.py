@@ -168,7 +168,7 @@ def _instant(column: Column, text: str, source: str, kind: str, how: TableMappin
     else:
         formats = ", ".join(literal(f) for f in how.formats)
         local = f"timezone({literal(zone)}, try_strptime({text}, [{formats}]))"
-    return f"CAST({local} AS DATE)" if column.kind == "day" else local
+    return f"CAST(timezone({literal(zone)}, {local}) AS DATE)" if column.kind == "day" else local
 
 
 def _range(column: Column, value: str) -> str:

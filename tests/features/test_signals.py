@@ -54,6 +54,12 @@ def subscribed(who, *words):
     }
 
 
+def sends(who, day):
+    """Tell when the next parcel of a subscription is sent: a date without an hour."""
+    first = {"customer_id": who, "product_id": "p1", "started_at": at(7)}
+    return {"subscriptions": [first | {"next_ship_on": at(day, 0)[:10]}]}
+
+
 def answered(who, link, known):
     """Tell of an opening that names its message or decision, but no customer."""
     sent = {"contact_id": f"m{who}", "decision_id": f"d{who}", "customer_id": who, "at": at(40)}
@@ -91,6 +97,8 @@ CASES = {
     "resumed: the newest word stands": (subscribed, ((30, None, 31), (None, None, 50)), STATE, (1, 0, 0, 1)),
     "paused, then ended": (subscribed, ((30, 45, 46),), STATE, (0, 0, 1, 1)),
     "told twice without a time the end stands": (subscribed, ((None,) * 3, (None, 40, None)), STATE, (0, 0, 1, 1)),
+    "a date is the shop's own day": (sends, (70,), ("next_ship_day",), (number(70),)),
+    "a parcel that has gone is not the next": (sends, (59,), ("next_ship_day",), (None,)),
     "a response is its message's customer's": (answered, ("contact_id", None), ("opens_91d",), (1,)),
     "a response is its decision's customer's": (answered, ("decision_id", None), ("opens_91d",), (1,)),
     "once the message is known": (answered, ("contact_id", 59), ("opens_91d",), (1,)),

@@ -320,10 +320,10 @@ def moved(scores: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(lambda scores: scores.iloc[1:], "711 customers answered for, 712 expected", id="one is missing"),
+        pytest.param(lambda scores: scores.iloc[1:], "712 customers answered for, 713 expected", id="one is missing"),
         pytest.param(
             lambda scores: pd.concat([scores.iloc[1:], scores.iloc[1:2]]),
-            "712 customers answered for",
+            "713 customers answered for",
             id="one is there twice",
         ),
         pytest.param(everyone_equal, "churn probabilities are equal", id="all alike"),

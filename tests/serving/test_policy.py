@@ -149,6 +149,37 @@ def test_a_guard_that_could_not_be_checked_counts_as_the_policy_says(unknown_gua
     assert sending_allowed(found, policy).tolist() == [allowed, False]
 
 
+def consented(*answers: float) -> dict[str, np.ndarray]:
+    return {"consent_marketing_email": np.array(answers), "consent_personalise": np.array(answers)}
+
+
+@pytest.mark.parametrize(
+    ("late", "unknown_guard", "states", "allowed"),  # of one who agreed and of one who refused
+    [
+        pytest.param([], None, [(PASS, PASS), (FAIL, FAIL)], [True, False], id="all came"),
+        pytest.param(["consents"], None, [(NOT_CHECKED,) * 2, (FAIL, FAIL)], [False, False], id="late blocks"),
+        pytest.param(["consents"], "allow", [(NOT_CHECKED,) * 2, (FAIL, FAIL)], [True, False], id="unless allowed"),
+        pytest.param(["products"], None, [(PASS, PASS), (FAIL, FAIL)], [True, False], id="no guard reads products"),
+    ],
+)
+def test_a_guard_whose_table_is_late_is_not_checked(
+    late: list[str], unknown_guard: str | None, states: list[tuple[int, int]], allowed: list[bool]
+) -> None:
+    policy = Policy.model_validate(rules(unknown_guard=unknown_guard))
+    found = guard_states(consented(1.0, 0.0), np.full(2, 10.0), np.zeros(2, np.bool_), policy, late)
+    assert [tuple(row) for row in found[:, :2].tolist()] == states
+    assert sending_allowed(found, policy, late).tolist() == allowed
+
+
+def test_late_orders_leave_the_recent_order_unchecked() -> None:
+    policy = Policy.model_validate(rules(unknown_guard=None))
+    found = guard_states({}, np.array([10.0, 1.0]), np.zeros(2, np.bool_), policy, ["order_lines"])
+    assert found[:, GUARDS.index("RECENT_ORDER")].tolist() == [NOT_CHECKED, FAIL]
+    assert sending_allowed(found, policy, ["order_lines"]).tolist() == [False, False]
+    absent = guard_states({}, np.array([10.0]), np.zeros(1, np.bool_), policy)
+    assert (absent == NOT_CHECKED).any() and sending_allowed(absent, policy).tolist() == [True]
+
+
 STATES = hnp.arrays(np.int8, st.tuples(st.integers(1, 8), st.just(len(GUARDS))), elements=st.sampled_from([0, 1, 2]))
 
 

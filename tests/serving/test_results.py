@@ -34,6 +34,7 @@ OF_EACH_KIND = (
     "refuses_mail",
     "refuses_personal",
     told.GAVE_BACK,
+    told.PROSPECT,
     "nobody",
 )
 
@@ -88,7 +89,11 @@ def test_every_gap_is_explained_once(score: Score, name: str, explain: str) -> N
         ("lapsed", "at_risk_365d", "not_active"),
         ("weekly", "second_order", "not_applicable"),
         ("weekly", "subscription", "no_table"),
-        ("weekly", "tier", "no_table"),
+        ("weekly", "to_next_tier", "no_table"),
+        ("weekly", "membership", "no_table"),
+        ("once", "tier", "not_applicable"),
+        (told.PROSPECT, "churn", "too_little_history"),
+        (told.PROSPECT, "points", "not_applicable"),
     ],
 )
 def test_a_gap_has_the_right_reason(score: Score, name: str, field: str, why: str) -> None:
