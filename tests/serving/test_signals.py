@@ -117,7 +117,7 @@ def test_a_night_without_its_consents_sends_to_nobody_and_says_so(
 
 
 def test_the_status_names_late_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shop on the system's clock whose orders were due every night, and last came a year before this machine's now."""
+    """A shop on the system's clock whose orders are due every night, and last came in 2025."""
     text = told.MAPPING.replace(b"clock: 2024-12-30\n", b"")
     text = text.replace(b"source: orders*.csv\n", b'source: orders*.csv\n    expect: {every: 1d, by: "02:00"}\n')
     orders = tmp_path / "orders.csv"
