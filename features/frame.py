@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import ibis
@@ -12,10 +13,9 @@ from features import catalog
 from features.errors import BadInput
 from features.feature import Feature
 from features.identity import by_person
-from features.relations import RELATIONS, lake_table
+from features.known import KEYS, Known, Lake
+from features.relations import RELATIONS
 from features.shop import Shop
-
-KEYS = ["as_of_day", "customer_id"]
 
 
 def feature_frame(shop: Shop, as_of: datetime | Sequence[datetime]) -> pd.DataFrame:
@@ -62,22 +62,29 @@ def _expression(con: ibis.BaseBackend, shop: Shop, days: Sequence[int]) -> ir.Ta
     """Write the frame as one Ibis expression over the lake, ordered by its key."""
     features = [f for f in catalog.available(shop.tables) if f.kind == "stored"]
     as_of = ibis.memtable({"as_of_day": list(days)}, schema={"as_of_day": "int64"})
+    lake = Lake(con, shop)
 
-    def known(name: str) -> ir.Table:
-        rows = lake_table(con, shop, name)
-        seen = rows.cross_join(as_of)
+    @cache  # one table, one node of the expression: what several relations share is computed once
+    def rows(name: str) -> ir.Table:
+        seen = lake.table(name).cross_join(as_of)
         seen = seen.filter((seen.day < seen.as_of_day) & (seen.known_on < seen.as_of_day))
-        return by_person(seen, shop, tuple(days), name)
+        return by_person(seen, shop, tuple(days), "events")
 
-    lookback = shop.mapping.predict.lookback_days
-    frame = known("days").select(*KEYS).distinct()
+    known = Known(rows, frozenset(shop.tables), shop.mapping.predict.lookback_days)
+    frame = _universe(known)
     for relation in dict.fromkeys(feature.relation for feature in features):
-        aggregated = _aggregate(RELATIONS[relation](known, lookback), [f for f in features if f.relation == relation])
+        aggregated = _aggregate(RELATIONS[relation](known), [f for f in features if f.relation == relation])
         frame = frame.left_join(aggregated, KEYS).drop("as_of_day_right", "customer_id_right")
     columns: dict[str, Any] = {f.name: _filled(frame[f.name], f) for f in features}
     columns |= catalog.derive(columns, frame.as_of_day.cast("float64"), shop.tables)
     ordered = {f.name: columns[f.name].cast("float64") for f in catalog.available(shop.tables)}
     return frame.select("customer_id", "as_of_day", **ordered).order_by(KEYS)
+
+
+def _universe(known: Known) -> ir.Table:
+    """List who was known: whoever had ordered, and whoever stood on the customer list."""
+    who = known("days").select(*KEYS).distinct()
+    return who.union(known("customers").select(*KEYS), distinct=True) if "customers" in known.tables else who
 
 
 def _aggregate(rows: ir.Table, features: Sequence[Feature]) -> ir.Table:

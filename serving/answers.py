@@ -3,6 +3,7 @@
 It works on columns, one customer or a million. Nothing is read here: no clock, no store, no file.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from serving.policy.candidates import Candidates, Reached, candidates, choose
 from serving.policy.guards import guard_states, in_control, reachable, sending_allowed
 from serving.policy.rules import LifecycleEdges, Policy
 from training.dataset import is_active
+from training.models.inputs import winsorised
 from training.models.next_purchase import HORIZONS, QUANTILES
 from training.release import Release
 
@@ -42,7 +44,7 @@ class Answers:
     customer_id: Words
     day: int
     status: Words
-    features: dict[str, Matrix]  # stored and derived, as of `day`
+    features: dict[str, Matrix]  # stored and derived, as of `day`; a bot's within what people do
     feature_day: NDArray[np.int64]
     scored: Flags  # has an order and did not opt out
     active: Flags
@@ -61,6 +63,8 @@ class Answers:
     grade: Matrix
     at_risk: Matrix
     promo_share: Matrix
+    bot: Flags  # more lines than any person: scored, but not to be taken at its word
+    late_tables: tuple[str, ...]  # not come when expected; their guards are not checked
     reached: Reached  # per channel who may be written to over it; None where the shop does not say
     candidates: Candidates
     guards: NDArray[np.int8]  # (n, len(GUARDS))
@@ -70,17 +74,26 @@ class Answers:
     inputs: Matrix | None  # (n_scored, k) the models' matrix, for reasons; None where only a prior answers
 
 
-def answers(rows: Rows, release: Release, policy: Policy, day: int, now_day: int) -> Answers:
+def answers(
+    rows: Rows, release: Release, policy: Policy, day: int, now_day: int, late_tables: Sequence[str] = ()
+) -> Answers:
     """Answer for every customer as of the start of business day ``day``, asked on ``now_day`` (never later).
+
+    Parameters
+    ----------
+    late_tables
+        The shop's tables that have not come when expected.
 
     Raises
     ------
     KeyError
         If ``rows`` lack a feature the release reads; the store's schema check comes before.
     """
-    features = rows.columns | catalog.derive(rows.columns, float(day), release.facts["tables"])
+    bot = rows.columns["is_bot"] == 1
+    columns = winsorised(rows.columns, bot, release.facts["caps"])
+    features = columns | catalog.derive(columns, float(day), release.facts["tables"])
     with np.errstate(invalid="ignore"):
-        has_orders = rows.found & (features["n_order_days"] >= 1)
+        has_orders = rows.found & (features["order_days_all"] >= 1)
     opted_out = rows.found & (features.get("consent_personalise", np.full(len(rows.found), np.nan)) == 0)
     scored = has_orders & ~opted_out
     silence = features["days_since_last_order"]
@@ -97,8 +110,8 @@ def answers(rows: Rows, release: Release, policy: Policy, day: int, now_day: int
     reached = reachable(features, policy)
     options = candidates(lifecycle, rows.due_in_days, chance, revenue, policy, reached)
     control = in_control(list(rows.customer_id), policy)
-    guards = guard_states(features, np.where(np.isnan(silence), np.inf, silence), control, policy)
-    allowed = sending_allowed(guards, policy) & scored
+    guards = guard_states(features, np.where(np.isnan(silence), np.inf, silence), control, policy, late_tables)
+    allowed = sending_allowed(guards, policy, late_tables) & scored
     worth = predicted.clv[:, 1] * (predicted.kept_ratio - predicted.lost_ratio)
     return Answers(
         rows.customer_id,
@@ -108,8 +121,8 @@ def answers(rows: Rows, release: Release, policy: Policy, day: int, now_day: int
         rows.feature_day,
         scored,
         active,
-        np.where(rows.found, features["n_orders"], np.nan),
-        _stage(rows.found, features["n_orders"]),
+        np.where(rows.found, features["orders_all"], np.nan),
+        _stage(rows.found, features["orders_all"]),
         _known(lifecycle, rows.found),
         churn,
         _band(churn, policy),
@@ -119,10 +132,12 @@ def answers(rows: Rows, release: Release, policy: Policy, day: int, now_day: int
         predicted.next_days,
         np.where(scored, overdue, np.nan),
         predicted.clv,
-        np.where(scored, features["revenue_total"], np.nan),
+        np.where(scored, rows.columns["revenue_total"], np.nan),
         _grade(predicted.clv[:, 1], release),
         churn * worth,
         np.where(scored, features["promo_share"], np.nan),
+        bot,
+        tuple(late_tables),
         reached,
         options,
         guards,

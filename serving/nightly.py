@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from features import catalog, lake
+from features.arrivals import arrivals, late_tables
 from features.calendar import day_number
 from features.door.ingest import ingest
 from features.errors import BadInput, Refused
@@ -19,6 +20,7 @@ from features.frame import feature_frame
 from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
+from features.members import members
 from features.shop import Shop, open_shop
 from features.volume import expect_usual_volume
 from serving import tables
@@ -43,6 +45,7 @@ class Night:
     policy_text: bytes
     day: int
     before: Publication | None
+    late_tables: tuple[str, ...]
 
     @property
     def date(self) -> str:
@@ -56,6 +59,7 @@ class Night:
             "lake": self.shop.version,
             "release": self.release.id,
             "policy": self.policy.hash,
+            "late_tables": list(self.late_tables),
             "previous": None if self.before is None else lake.sha256_file(self.before.path / lake.MANIFEST),
         }
 
@@ -110,7 +114,10 @@ def nightly(
         if done and not replace:
             return _finish(home, shop, open_publication(done[-1]), "already_published", None)
         before = previous(home, shop.calendar.date(day).isoformat())
-        night = Night(home, shop, release, *policy, day=day, before=before)
+        late = tuple(late_tables(shop.mapping, arrivals(home, shop.name), now))
+        if late:
+            say(f"late: {', '.join(late)}")
+        night = Night(home, shop, release, *policy, day=day, before=before, late_tables=late)
         started = time.monotonic()
         frame = feature_frame(shop, shop.calendar.start(day))
         say(f"answering for {len(frame):,} customers")
@@ -150,7 +157,7 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
         columns,
         due_in_days(due, customers, night.day),
     )
-    answered = answers(rows, night.release, night.policy, night.day, night.day)
+    answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
     items = night.release.models.recommender.recommend(bought, night.day, list(agreed), TOP_ITEMS)
     return answered, items, due[due.customer_id.isin(agreed)]
@@ -160,7 +167,10 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
     """Compute and write all tables aside, check them, seal the folder and give it its name."""
     answered, items, due = answer(night, frame)
     others = others_of(night.shop, night.day)
-    scores = tables.customer_scores(answered, night.release, night.shop.calendar, night.shop.mapping.language, others)
+    told = members(night.shop, night.day)
+    scores = tables.customer_scores(
+        answered, night.release, night.shop.calendar, night.shop.mapping.language, told, others
+    )
     check(scores, frame, None if night.before is None else night.before.table("customer_scores"))
     final = night.home.publications / f"score_date={night.date}" / f"revision={revision}"
     final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

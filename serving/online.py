@@ -11,6 +11,7 @@ import pandas as pd
 
 from feature_repo.store import Store
 from features import errors
+from features.arrivals import arrivals, late_tables
 from features.calendar import day_number
 from features.door.forget import Tombstones
 from features.door.mapping import nearest
@@ -18,6 +19,7 @@ from features.errors import BadInput, OkaeriError
 from features.home import Home
 from features.identity import Holders
 from features.links import changes_of, links_of
+from features.members import FACTS, listed
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
 from serving.forget import forget
@@ -47,6 +49,7 @@ class Online:
         self.policy: Policy = publication.policy
         self.items = publication.by_customer("recommendations")
         self.due = publication.by_customer("replenishment_due")
+        self.members = publication.by_customer("customer_scores", FACTS)
         self._due_table = publication.table("replenishment_due")
         self._popular = _popular(release.models.recommender)
         self._tombstones = Tombstones(shop.home, shop.name)
@@ -228,7 +231,8 @@ class Online:
         feature_day = np.array([starts.get(start, 0) for start in latest.as_of], np.int64)
         due = due_in_days(self._due_table, latest.customer_id, day)
         rows = Rows(latest.customer_id, latest.found, feature_day, latest.columns, due)
-        return answers(rows, self._release, policy, day, max(day, self.publication.day))
+        late = late_tables(self.shop.mapping, arrivals(self.shop.home, self.shop.name), self.now())
+        return answers(rows, self._release, policy, day, max(day, self.publication.day), late)
 
     def _store_day(self, start: np.datetime64) -> int:
         return self.shop.calendar.day(pd.Timestamp(start).tz_localize("UTC").to_pydatetime())
@@ -236,8 +240,10 @@ class Online:
     def _around(self, policy: Policy, request: ScoreRequest, lang: Language, day: int) -> Around:
         hidden = frozenset(request.exclude_product_ids or ())
         origin = "night" if policy == self.policy and day == self.publication.day else "live"
-        lists = (self.items, self.due, origin, self._popular, hidden, self._others)
-        return Around(self.shop.calendar, self.policy, self._release, *lists)
+        return Around(
+            self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden,
+            self._others, self.members, listed(self.shop),
+        )  # fmt: skip
 
     def _orders(self, ids: list[str]) -> list[Reply]:
         """List a person's latest orders as the shop wrote them."""

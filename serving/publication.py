@@ -43,9 +43,10 @@ class Publication:
         rows = pq.read_table(path, columns=["customer_id", "merged_from"]).to_pylist()
         return {row["customer_id"]: row["merged_from"] for row in rows if row["merged_from"]}
 
-    def by_customer(self, name: str) -> "ByCustomer":
-        """Read one table for look-ups by customer; its rows are sorted by customer."""
-        return ByCustomer(self.table(name))
+    def by_customer(self, name: str, columns: Sequence[str] | None = None) -> "ByCustomer":
+        """Read one table, or some columns of it, for look-ups by customer; its rows are sorted by customer."""
+        table = self.table(name)
+        return ByCustomer(table if columns is None else table[["customer_id", *columns]])
 
 
 class ByCustomer(Mapping[str, Sequence[Mapping[str, Any]]]):

@@ -18,13 +18,19 @@ Facts = dict[str, float]
 
 # Which inputs a sentence speaks for, by the beginning of their names.
 SPEAKS_FOR: dict[str, tuple[str, ...]] = {
-    "silent_long": ("days_since_", "silence_", "btyd_p_", "order_days_7d", "order_days_14d"),
+    "silent_long": (
+        "days_since_last_order", "days_since_first_order", "days_since_order_", "silence_", "btyd_p_", "order_days_7d",
+        "order_days_14d",
+    ),
     "interval_growing": ("gap_", "last_gap_"),
     "frequency_down": (
         "order_days_", "orders_decayed_", "active_weeks_", "orders_28d", "orders_91d", "btyd_orders_",
     ),
     "spend_down": ("revenue_", "btyd_value_", "btyd_spend", "mean_order_day_revenue", "lines_", "n_products_"),
-    "promo_only": ("promo_", "coupon_", "discount_"),
+    "promo_only": ("promo_", "coupon_", "discount_", "days_since_coupon"),
+    "bad_experience": ("csat_", "nps_", "review_last", "ticket", "days_since_ticket", "return_", "returned_"),
+    "late_delivery": ("delivery_delay_", "late_deliver", "days_since_late_delivery", "parcel"),
+    "no_response": ("contacts_", "open", "click", "delivered_91d", "days_since_contact"),
 }  # fmt: skip
 MONTH_WEEKS = ((26, 6), (12, 3), (8, 2))
 
@@ -72,8 +78,8 @@ def _said(
     if not answered.scored[p]:
         return []
     facts = {name: float(values[p]) for name, values in answered.features.items()}
-    if answered.f_stage[p] == "F1":
-        days = facts["days_since_first_order"]
+    days = facts["days_since_first_order"]
+    if answered.f_stage[p] == "F1" and not np.isnan(days):  # a subscription's order alone has no day of its own
         text = say(REASONS["one_order_only"], lang, days=round(days))
         return [Reason("one_order_only", text, "raises", 1.0, days, None, True)]
     if given is None:
@@ -129,12 +135,36 @@ def _promo_only(f: Facts) -> Sentence:
     return ({"pct": round(100 * share)}, share, None) if share > 0.5 else None
 
 
+def _bad_experience(f: Facts) -> Sentence:
+    """Look for a ticket, a return or a low answer (three of five or fewer) in 91 days, where the shop tells of them."""
+    low = f.get("csat_last", np.inf) <= 3 and f["days_since_feedback"] <= 91
+    n = f.get("tickets_91d", 0) + f.get("return_requests_91d", 0) + (f["returned_91d"] > 0) + low
+    return ({}, n, None) if n > 0 else None
+
+
+def _late_delivery(f: Facts) -> Sentence:
+    days = f.get("delivery_delay_last", np.nan)
+    return ({"days": round(days)}, days, None) if days > 0 else None
+
+
+def _no_response(f: Facts) -> Sentence:
+    """Count the messages of 91 days, as delivered or else as sent; one alone is no pattern."""
+    if f.get("opens_91d") != 0 or f.get("clicks_91d") != 0:
+        return None
+    delivered = f["delivered_91d"]
+    n = f.get("contacts_91d", 0) if np.isnan(delivered) else delivered
+    return ({"n": round(n)}, n, None) if n >= 2 else None
+
+
 SENTENCES: dict[str, Callable[[Facts], Sentence]] = {
     "silent_long": _silent_long,
     "interval_growing": _interval_growing,
     "frequency_down": _frequency_down,
     "spend_down": _spend_down,
     "promo_only": _promo_only,
+    "bad_experience": _bad_experience,
+    "late_delivery": _late_delivery,
+    "no_response": _no_response,
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ import numpy as np
 from features import lake
 from features.calendar import BusinessCalendar
 from serving.answers import Answers
+from serving.missing import LOYALTY, missing, warnings
 from serving.policy.guards import FAIL, GUARDS, NOT_CHECKED, STATES
 from serving.policy.rules import Policy
 from serving.reasons import reasons
-from serving.words import CONSENT_NOTE, CONTROL_NOTE, ITEM_REASONS, STALE_NOTE, Language, say
 from serving.words import GUARDS as GUARD_WORDS
+from serving.words import ITEM_REASONS, Language, say
 from serving.words import NOT_CHECKED as NOT_CHECKED_WORDS
 from training.models.next_purchase import HORIZONS
 from training.release import Release
@@ -23,7 +24,6 @@ BLOCKS = (
     "churn", "second_order", "next_order", "replenishment", "clv", "at_risk_365d", "promo_share", "subscription",
     "recommendations", "action", "candidates", "send", "guards", "experiment", "reasons",
 )  # fmt: skip
-LOYALTY = ("tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership")
 LISTS = ("replenishment", "recommendations", "candidates", "guards", "reasons")
 REASONS_SHOWN = {"brief": 3, "full": 5}
 
@@ -52,6 +52,8 @@ class Around:
     popular: Sequence[Mapping[str, Any]] = ()  # for a customer the night did not know
     hidden: frozenset[str] = frozenset()  # products not to be shown
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)  # a merged person's other ids
+    members: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # what the shop's list says
+    listed: frozenset[str] = frozenset()  # the facts that list has a column for
 
 
 def results(answered: Answers, around: Around, asked: Asked) -> list[dict[str, Any]]:
@@ -73,7 +75,7 @@ def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[st
         "clv": _clv(a, p),
         "at_risk_365d": _number(a.at_risk[p]),
         "promo_share": _number(a.promo_share[p]),
-        "subscription": None,
+        "subscription": _subscription(a, p, around.calendar),
         "recommendations": _items(a, p, around, asked) if a.status[p] != "opted_out" else [],
         "action": _action(a, p, around),
         "candidates": _candidates(a, p, around.policy, asked.explain),
@@ -85,9 +87,9 @@ def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[st
     if a.status[p] == "unknown_customer":
         blocks |= {"action": None, "candidates": [], "send": None, "guards": [], "experiment": None}
     about = _about(a, p, around, asked)
-    missing = _missing(a, p, about, blocks, asked)
+    lacking = missing(a, p, about, blocks, around.listed, asked.include, asked.explain)
     blocks = {name: value if name in asked.include else [] if name in LISTS else None for name, value in blocks.items()}
-    return about | blocks | {"missing": missing, "warnings": _warnings(a, p, asked.lang)}
+    return about | blocks | {"missing": lacking, "warnings": warnings(a, p, asked.lang)}
 
 
 def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:
         "features": {
             "as_of": _instant(calendar.start(day)),
             "oldest_view_age_hours": _hours(calendar.start(a.day) - calendar.start(day)),
-            "late_tables": [],
+            "late_tables": list(a.late_tables),
         }
         if known
         else None,
@@ -117,7 +119,23 @@ def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:
         "f_stage": a.f_stage[p],
         "lifecycle": a.lifecycle[p],
         **dict.fromkeys(LOYALTY),
+        **(_member(around.members.get(customer, ())) if known else {}),
     }
+
+
+def _member(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Write what the shop's own list says of a customer; None where it does not."""
+    told = {name: value for row in rows for name, value in row.items() if value is not None and value == value}
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in told.items()}
+
+
+def _subscription(a: Answers, p: int, calendar: BusinessCalendar) -> dict[str, Any] | None:
+    """Say whether a subscription runs, and when it next sends; None where the shop has no such table."""
+    if a.status[p] == "unknown_customer" or "subscriptions_active" not in a.features:
+        return None
+    ships = a.features["next_ship_day"][p]
+    due = None if np.isnan(ships) or ships < a.day else calendar.date(int(ships)).isoformat()
+    return {"active": bool(a.features["subscriptions_active"][p] > 0), "next_ship_on": due}
 
 
 def _churn(a: Answers, p: int, release: Release) -> dict[str, Any] | None:
@@ -275,46 +293,6 @@ def _guards(a: Answers, p: int, around: Around, asked: Asked) -> list[dict[str, 
             detail = say(words, asked.lang) if state else None
             out.append({"code": code, "state": STATES[state], "detail": detail, "clears_at": clears})
     return out
-
-
-def _missing(
-    a: Answers, p: int, about: Mapping[str, Any], blocks: Mapping[str, Any], asked: Asked
-) -> list[dict[str, Any]]:
-    """Explain every block that is null or empty for want of something."""
-    out: list[dict[str, Any]] = [{"field": name, "why": "no_table", "needs": "tiers in the policy"} for name in LOYALTY]
-    unknown = (name for name, value in about.items() if value is None and name not in LOYALTY)
-    out += [{"field": name, **_why(a, p, name)} for name in unknown]
-    for name, value in blocks.items():
-        if value in (None, []) and name in asked.include and (name != "reasons" or asked.explain != "none"):
-            out.append({"field": name, **_why(a, p, name)})
-    return out
-
-
-def _why(a: Answers, p: int, name: str) -> dict[str, str | None]:
-    status = a.status[p]
-    if status == "unknown_customer":
-        return {"why": "not_applicable", "needs": "a customer of this shop"}
-    if status == "opted_out":
-        return {"why": "no_consent", "needs": "consent to personalise"}
-    if name == "subscription":
-        return {"why": "no_table", "needs": "subscriptions"}
-    if status == "prior_only":
-        return {"why": "too_little_history", "needs": "a first order"}
-    if name in ("churn", "at_risk_365d", "reasons") and np.isnan(a.churn[p]):
-        return {"why": "not_active", "needs": "recent orders"}
-    return {"why": "not_applicable", "needs": None}
-
-
-def _warnings(a: Answers, p: int, lang: Language) -> list[str]:
-    notes = []
-    if a.status[p] != "unknown_customer":
-        if a.control[p]:
-            notes.append(say(CONTROL_NOTE, lang))
-        if a.guards[p, GUARDS.index("CONSENT_CHANNEL")] == NOT_CHECKED:
-            notes.append(say(CONSENT_NOTE, lang))
-        if a.status[p] == "stale_features":
-            notes.append(say(STALE_NOTE, lang))
-    return notes
 
 
 def _number(value: float) -> float | None:

@@ -29,12 +29,13 @@ def customer_scores(
     release: Release,
     calendar: BusinessCalendar,
     lang: Language,
+    members: pd.DataFrame,
     merged_from: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Flatten the answers: one row per person, sorted by ``customer_id`` as the answers are.
 
-    ``merged_from`` lists a person's other ids. Reasons (code and sentence) stand for those at or above the band
-    ``watch``.
+    ``members`` are the facts of the shop's own list (:func:`features.members.members`), ``merged_from`` lists a
+    person's other ids. Reasons (code and sentence) stand for those at or above the band ``watch``.
     """
     c, chosen = a.candidates, a.choice
     rows = range(len(chosen))
@@ -62,6 +63,7 @@ def customer_scores(
         "clv_grade": a.grade,
         "at_risk_365d": a.at_risk,
         "promo_share": a.promo_share,
+        "is_bot": a.bot,
         "action_scenario": np.array([option.scenario for option in c.options], object)[chosen],
         "action_offer_id": np.array([option.offer for option in c.options], object)[chosen],
         "action_net_value": np.nan_to_num(c.net_value[rows, chosen]),
@@ -71,7 +73,8 @@ def customer_scores(
         "reason_codes": [",".join(reason.code for reason in told.get(p, ())) for p in rows],
         "reason_texts": [" / ".join(reason.text for reason in told.get(p, ())) for p in rows],
     }  # fmt: skip
-    return pd.DataFrame(table)
+    flat: pd.DataFrame = pd.DataFrame(table).merge(members, on="customer_id", how="left")
+    return flat
 
 
 def _dates(a: Answers, column: int, calendar: BusinessCalendar) -> list[date | None]:

@@ -15,6 +15,9 @@ REASONS: dict[str, tuple[str, str]] = {
     "spend_down": ("購入金額が前期比{pct}%減", "Spend down {pct} %"),
     "one_order_only": ("初回購入から{days}日、2回目なし", "{days} days since first order, no second"),
     "promo_only": ("購入の{pct}%がセール・クーポン利用", "{pct} % of orders with a discount"),
+    "bad_experience": ("直近に返品・低評価・問い合わせあり", "Recent return, low rating or ticket"),
+    "late_delivery": ("直近の配送が予定より{days}日遅れ", "Last delivery {days} days late"),
+    "no_response": ("直近{n}通に開封・クリックなし", "No response to last {n} messages"),
     "steady": ("{months}か月続けて購入", "Ordered {months} months running"),
 }
 # What a customer may see: polite, and silent about scores, silence and segments.
@@ -67,6 +70,11 @@ CONTROL_NOTE = (
 )
 CONSENT_NOTE = ("許諾データがないため、許諾は未確認です。", "The shop has no consents table: consent is not checked.")
 RECORD_NOTE = ("この版では配信記録は保存されません。", "This version keeps no record of contacts.")
+BOT_NOTE = (
+    "明細が50,000行を超えており、個人の購買とは考えにくい顧客です。参考値としてください。",
+    "More than 50,000 order lines: hardly a person. Take the scores with care.",
+)
+LATE_NOTE = ("到着が遅れている表: {tables}", "Tables that have not come when expected: {tables}")
 STALE_NOTE = ("データが遅れています。", "The features are late.")
 
 

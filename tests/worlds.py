@@ -32,15 +32,19 @@ COLUMNS = {
         " status order_type known_at"
     ),
     "products": "product_id category",
-    "contacts": "contact_id customer_id at withheld known_at",
-    "responses": "customer_id kind at known_at",
+    "contacts": "contact_id decision_id customer_id at withheld known_at",
+    "responses": "customer_id contact_id decision_id kind at known_at",
     "consents": "customer_id channel purpose granted at known_at",
-    "customers": "customer_id signed_up_at member_no line_user_id attributes",
+    "customers": "customer_id signed_up_at member_no line_user_id attributes known_at",
+    "shipments": "order_id shipped_at promised_at delivered_at known_at",
+    "feedback": "customer_id kind source score order_id product_id opened_at closed_at known_at",
+    "events": "customer_id alias_type alias at kind product_id known_at",
+    "loyalty_events": "customer_id kind points at known_at",
+    "subscriptions": "customer_id product_id started_at interval_days next_ship_on paused_at cancelled_at known_at",
 }
 
-LINKS = {  # who is who, and page events: only some toy shops have them
+LINKS = {  # who is who: only some toy shops have them
     "identities": "alias_type alias customer_id linked_at unlinked_at known_at",
-    "events": "customer_id alias_type alias at kind known_at",
 }
 
 HEAD = """
@@ -65,7 +69,7 @@ def mapping_text(tables: Iterable[str] = COLUMNS) -> bytes:
     blocks = []
     for table in tables:
         columns = ", ".join(f"{name}: {name}" for name in (COLUMNS | LINKS)[table].split())
-        repeats = "    repeats: keep\n" if table == "responses" else ""
+        repeats = "    repeats: keep\n" if table in ("responses", "events", "loyalty_events") else ""
         blocks.append(f"  {table}:\n    source: {table}*.csv\n{repeats}    columns: {{{columns}}}\n")
     return (HEAD + "".join(blocks)).encode()
 
@@ -209,9 +213,16 @@ def dated(draw: st.DrawFn, **columns: st.SearchStrategy[Any]) -> dict[str, Any]:
     }
 
 
-KINDS = st.sampled_from(["open", "click", "redeem", "redeem", "unsubscribe", "bounce"])
+KINDS = st.sampled_from(
+    ["delivered", "open", "click", "redeem", "redeem", "unsubscribe", "block", "bounce", "complaint"]
+)
 CHANNELS = st.sampled_from(["email", "line", "push", "sms", "postal", "phone", "web"])
 PURPOSES = st.sampled_from(["marketing", "marketing", "personalise", "train"])
+PAGE_KINDS = st.sampled_from(["view", "view", "cart", "search", "wishlist"])
+SAID = st.sampled_from(["csat", "csat", "nps", "review", "ticket", "ticket", "return_request"])
+POINTS = st.sampled_from(
+    ["earn_order", "earn_review", "earn_referral", "redeem", "redeem", "expire", "tier_up", "tier_down"]
+)
 CATEGORIES = {"p1": "tea > green", "p2": "tea", "p3": "cups > glass > small", "p4": "", "p5": "cups"}
 
 
@@ -221,19 +232,93 @@ def content(row: Row) -> tuple[Any, ...]:
 
 
 @st.composite
+def told(draw: st.DrawFn, row: dict[str, Any], began: int, **ends: st.SearchStrategy[Any]) -> list[dict[str, Any]]:
+    """Tell of a thing that began on a day once or twice: the second word may bring its end, and be late or not."""
+    words = []
+    for _ in range(draw(st.sampled_from([1, 2, 2]))):
+        after = {name: draw(days) for name, days in ends.items()}
+        ended = {name: "" if days is None else at(began + days, 15) for name, days in after.items()}
+        words.append({**row, **ended, "known_at": known_at(began, draw(DELAYS))})
+    return list({content(word): word for word in words}.values())
+
+
+ENDS = st.sampled_from([None, None, 1, 3, 10, 40])  # days after a thing began
+
+
+@st.composite
+def parcel_rows(draw: st.DrawFn, orders: Sequence[str]) -> list[dict[str, Any]]:
+    """Draw what is told of one parcel: promised or not, delivered early, late or never; of an order or of none."""
+    day = draw(DAYS)
+    promised = draw(st.sampled_from([None, 2, 3, 3]))
+    row = {
+        "order_id": draw(st.sampled_from([*orders, "nobody's"])),
+        "shipped_at": at(day, 10),
+        "promised_at": "" if promised is None else at(day + promised, 21),
+    }
+    return draw(told(row, day, delivered_at=ENDS))
+
+
+@st.composite
+def said_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Draw what is told of one review, answer, ticket or request."""
+    day, score = draw(DAYS), draw(st.sampled_from(["", "1", "3", "5"]))
+    row = {"customer_id": draw(CUSTOMERS.filter(bool)), "kind": draw(SAID), "score": score, "opened_at": at(day, 11)}
+    return draw(told(row, day, closed_at=ENDS))
+
+
+@st.composite
+def subscription_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Draw what is told of one subscription: paused, ended, neither or both."""
+    day = draw(DAYS)
+    row = {
+        "customer_id": draw(CUSTOMERS.filter(bool)),
+        "product_id": draw(PRODUCTS),
+        "started_at": at(day, 8),
+        "interval_days": draw(st.sampled_from(["", 30, 60])),
+        "next_ship_on": draw(st.sampled_from(["", at(day + 30, 0)[:10], at(day + 400, 0)[:10]])),
+    }
+    return draw(told(row, day, paused_at=ENDS, cancelled_at=ENDS))
+
+
+@st.composite
 def histories(draw: st.DrawFn, most: int = 24) -> dict[str, list[dict[str, Any]]]:
-    """Draw a whole shop: orders with returns, guests and late rows; messages, reactions and consents."""
+    """Draw a whole shop: orders with returns, guests and late rows; and something of every other table."""
     orders = draw(st.integers(1, most))
-    contacts = draw(st.lists(dated(withheld=st.sampled_from(["", "", "false", "true"])), max_size=6))
+    links = {"decision_id": st.sampled_from(["", "d1", "d2"])}
+    contacts = draw(st.lists(dated(withheld=st.sampled_from(["", "", "false", "true"]), **links), max_size=6))
+    messages = st.sampled_from(["", "", *(f"m{n}" for n in range(6))])
+    responses = draw(st.lists(dated(kind=KINDS, contact_id=messages, **links), max_size=6, unique_by=content))
+    for row in responses:
+        if draw(st.booleans()) and (row["contact_id"] or row["decision_id"]):
+            row["customer_id"] = ""
     words = dated(channel=CHANNELS, purpose=PURPOSES, granted=st.sampled_from(["true", "false"]))
+    lines = [row for n in range(orders) for row in draw(order_rows(f"o{n}"))]
+    pages = dated(kind=PAGE_KINDS, product_id=PRODUCTS | st.just(""))
+    points = dated(kind=POINTS, points=st.sampled_from(["", "10", "-10", "2.5"]))
+    signed_up = {c: draw(DAYS) for c in "abz"}
+
+    def things(rows: st.SearchStrategy[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        found = [row for one in draw(st.lists(rows, max_size=4)) for row in one]
+        return list({content(row): row for row in found}.values())
+
     return {
-        "order_lines": [row for n in range(orders) for row in draw(order_rows(f"o{n}"))],
+        "order_lines": lines,
         "products": [{"product_id": p, "category": c} for p, c in CATEGORIES.items()],
         "contacts": [{"contact_id": f"m{n}", **row} for n, row in enumerate(contacts)],
-        "responses": draw(st.lists(dated(kind=KINDS), max_size=6, unique_by=content)),
+        "responses": responses,
         "consents": draw(st.lists(words, max_size=8, unique_by=content)),
-        "customers": [{"customer_id": c, "attributes": "likes tea"} for c in "abz"],
+        "customers": [
+            {"customer_id": c, "signed_up_at": at(day), "attributes": "likes tea"} for c, day in signed_up.items()
+        ],
+        "shipments": things(parcel_rows([f"o{n}" for n in range(orders)])),
+        "feedback": things(said_rows()),
+        "events": draw(st.lists(pages, max_size=10, unique_by=content)),
+        "loyalty_events": draw(st.lists(points, max_size=8, unique_by=content)),
+        "subscriptions": things(subscription_rows()),
     }
+
+
+HAPPENED = ("ordered_at", "at", "signed_up_at", "shipped_at", "opened_at", "started_at")
 
 
 def known_before(rows: Tables, day: int) -> dict[str, list[Row]]:
@@ -241,7 +326,7 @@ def known_before(rows: Tables, day: int) -> dict[str, list[Row]]:
     limit = at(day, 0)
 
     def is_known(row: Row) -> bool:
-        happened = str(row.get("ordered_at") or row.get("at") or "")
+        happened = next((str(row[name]) for name in HAPPENED if row.get(name)), "")
         return max(happened, str(row.get("known_at") or "")) < limit
 
     return {table: [row for row in found if is_known(row)] for table, found in rows.items()}

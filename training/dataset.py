@@ -1,6 +1,6 @@
 """Point-in-time training rows: features from Feast as they were known, labels from what happened next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -16,6 +16,9 @@ from features.shop import Shop, open_shop
 from training.consent import withheld, without
 from training.labels import known_customers, labels, last_day, own_horizon, products_bought
 
+KEYS = ["as_of_day", "customer_id"]
+FEWEST_IN_SLICE = 50  # faults.md B2 asks as many positives of a model
+
 
 class Past:
     """A shop's past as it was known at each cut-off, read from Feast once per cut-off."""
@@ -29,13 +32,13 @@ class Past:
     def rows(self, days: Sequence[int], observed_until: int) -> pd.DataFrame:
         """Describe customers at cut-offs (business days) with what they did before ``observed_until``.
 
-        The columns are those of :func:`training_frame`.
+        The columns are those of :func:`training_frame`. Bots are left out: what no person does teaches nothing.
         """
         self._recall([day for day in days if day not in self._features])
         found = pd.concat([self._features[day] for day in sorted(set(days))], ignore_index=True)
         features = without(found, self.shop, self._withheld)
-        known = labels(self.shop, days, self.horizon, observed_until)
-        return features.merge(known, on=["as_of_day", "customer_id"], how="inner", validate="one_to_one")
+        known = labels(self.shop, days, self.horizon, observed_until, features[KEYS][is_subscriber(features)])
+        return features.merge(known, on=KEYS, how="inner", validate="one_to_one")
 
     def purchases(self, day: int) -> pd.DataFrame:
         """List what each customer has bought and kept, as :func:`features.interactions.interactions` does."""
@@ -64,6 +67,7 @@ class Past:
         found = store.history(entities[["customer_id", "as_of"]])
         numbers = {pd.Timestamp(start).as_unit("us"): day for day, start in starts.items()}
         found = found.assign(as_of_day=found.as_of.map(numbers).astype("int64"))
+        found = found[found.is_bot != 1]
         self._features |= {int(str(day)): rows for day, rows in found.groupby("as_of_day")}
 
 
@@ -101,6 +105,21 @@ def horizon_days(shop: Shop, until: int, unseen: frozenset[str] = frozenset()) -
 def observation_end(shop: Shop) -> int:
     """Give the business day at which observation ends: the shop's clock, else the day after the lake's last."""
     return last_day(shop) if shop.mapping.clock == "system" else day_number(shop.mapping.clock)
+
+
+def is_subscriber(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Tell who had a subscription running; nobody where the shop has no such table."""
+    if "subscriptions_active" not in frame:
+        return pd.Series(False, index=frame.index)
+    return frame["subscriptions_active"] > 0
+
+
+def slices(frame: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Give everyone first, then the subscribers apart, where there are enough of them to say anything."""
+    yield "all", np.ones(len(frame), np.bool_)
+    subscribers = is_subscriber(frame).to_numpy(dtype=bool)
+    if subscribers.sum() >= FEWEST_IN_SLICE:
+        yield "subscribers", subscribers
 
 
 def is_active(columns: Mapping[str, NDArray[np.float64]], min_order_days: int) -> NDArray[np.bool_]:

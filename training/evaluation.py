@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from scipy import sparse
 
 from training import baselines, metrics
 from training.baselines import columns_of
-from training.dataset import Past
+from training.dataset import Past, slices
 from training.fitting import (
     active_rows,
     fit_churn,
     fit_inputs,
     fit_next_purchase,
+    fit_recommender,
     fit_value,
     in_steps,
     place,
@@ -126,7 +127,8 @@ def judge_churn(past: Past, test: int, until: int) -> Judged:
     scores = _churn_scores(past, fit_inputs(past, test), active, test, horizon)
     truth, cutoff = silent(active), str(past.shop.calendar.date(test))
     rows = [
-        _row("churn", method, cutoff, name, metric, truth, score)
+        _row("churn", method, cutoff, name, metric, truth[who], score[who], slice=part)
+        for part, who in slices(active)
         for method, (score, is_probability) in scores.items()
         for name, metric in CHURN_METRICS.items()
         if is_probability or name in RANK_ONLY
@@ -148,9 +150,17 @@ def _churn_scores(
     }
 
 
-def _row(question: str, method: str, cutoff: str, name: str, metric: Callable[..., float], *arrays: Matrix) -> Row:
+def _row(
+    question: str,
+    method: str,
+    cutoff: str,
+    name: str,
+    metric: Callable[..., float],
+    *arrays: Matrix,
+    slice: str = "all",
+) -> Row:
     interval = metrics.bootstrap(metric, *arrays, n=RESAMPLES)
-    return Row(question, method, cutoff, "all", name, *interval, n=len(arrays[0]))
+    return Row(question, method, cutoff, slice, name, *interval, n=len(arrays[0]))
 
 
 def judge_next_purchase(past: Past, test: int, until: int) -> Judged:
@@ -162,7 +172,12 @@ def judge_next_purchase(past: Past, test: int, until: int) -> Judged:
     active = active_rows(past.rows([test], until), past.shop)
     inputs = fit_inputs(past, test)
     model = fit_next_purchase(past, inputs, test)
-    return Judged(tuple(_next_purchase_rows(model, inputs, active, horizon, cutoff)))
+    rows = [
+        replace(row, slice=part)
+        for part, who in slices(active)
+        for row in _next_purchase_rows(model, inputs, active[who], horizon, cutoff)
+    ]
+    return Judged(tuple(rows))
 
 
 def _next_purchase_rows(
@@ -220,7 +235,8 @@ def judge_value(past: Past, test: int, until: int) -> Judged:
         "last_quarter": baselines.last_quarter_revenue(columns),
     }
     rows = [
-        _row("value", method, cutoff, name, metric, truth, predicted)
+        _row("value", method, cutoff, name, metric, truth[who], predicted[who], slice=part)
+        for part, who in slices(frame)
         for method, predicted in by.items()
         for name, metric in VALUE_METRICS.items()
     ]
@@ -233,7 +249,7 @@ def judge_recommender(past: Past, test: int, until: int) -> Judged:
     known = past.purchases(test)
     if known.empty:
         return Judged(why_not=f"recommender at {shop.calendar.date(test)}: nothing had been bought yet")
-    model = Recommender.fit(known, test)
+    model = fit_recommender(shop, known, test)
     bought = past.bought_after(test, PRODUCT_DAYS, until)
     bought = bought[bought.product_id.isin(model.product_ids)]
     customers = np.array(sorted(set(bought.customer_id) & set(known.customer_id)), dtype=str)

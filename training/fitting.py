@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features import catalog
+from features.bots import bots
 from features.errors import Refused
 from features.shop import Shop
 from training.baselines import columns_of
@@ -55,10 +56,16 @@ def fit_models(past: Past, until: int) -> Models:
     bought = past.purchases(until)
     if bought.empty:
         raise Refused(f"{shop.name}: no order was kept; nothing can be learnt")
-    recommender = Recommender.fit(bought, until)
+    recommender = fit_recommender(shop, bought, until)
     if why := too_small(past, until):
         return Models(None, recommender, prior, horizon, why)
     return Models(fit_scores(past, until), recommender, prior, horizon)
+
+
+def fit_recommender(shop: Shop, bought: pd.DataFrame, until: int) -> Recommender:
+    """Fit the recommender on what people bought; a shop of bots alone has nobody else to learn from."""
+    people = bought[~bought.customer_id.isin(bots(shop, shop.calendar.start(until)))]
+    return Recommender.fit(bought if people.empty else people, until)
 
 
 def fit_scores(past: Past, until: int) -> Scores:

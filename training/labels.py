@@ -9,10 +9,13 @@ from features.errors import Refused
 from features.identity import persons, teach
 from features.shop import Shop
 
+NOBODY = pd.DataFrame({"as_of_day": pd.Series(dtype="int64"), "customer_id": pd.Series(dtype=object)})
 VALUE_DAYS = 90  # the window of the value model; contracts.md: clv.predicted_90d
 
 
-def labels(shop: Shop, days: Sequence[int], horizon_days: int, observed_until: int) -> pd.DataFrame:
+def labels(
+    shop: Shop, days: Sequence[int], horizon_days: int, observed_until: int, subscribers: pd.DataFrame = NOBODY
+) -> pd.DataFrame:
     """Tell for each customer known at a cut-off what they did afterwards, as known when its window closed.
 
     Parameters
@@ -23,6 +26,9 @@ def labels(shop: Shop, days: Sequence[int], horizon_days: int, observed_until: i
         H of churn: an order in [t, t + H), known before t + H.
     observed_until
         The business day at which observation ends (exclusive): now, or the lake's end in a backtest.
+    subscribers
+        ``as_of_day``, ``customer_id`` of who had a subscription running at a cut-off: of these only one-off
+        orders count as orders, as in their features. Their revenue is all revenue.
 
     Returns
     -------
@@ -35,6 +41,7 @@ def labels(shop: Shop, days: Sequence[int], horizon_days: int, observed_until: i
     parts = [str(path) for path in shop.parts("days")]
     with duckdb.connect() as con:
         teach(con, persons(shop, tuple(days)).merged)
+        con.register("subscribers", subscribers)
         return con.execute(
             """
             WITH cutoffs AS (SELECT unnest($cutoffs)::BIGINT AS t),
@@ -44,10 +51,14 @@ def labels(shop: Shop, days: Sequence[int], horizon_days: int, observed_until: i
                 FROM rows JOIN cutoffs ON day < t AND known_on < t
             ),
             later AS (
-                SELECT t, person(t, customer_id) AS customer_id, day, sum(orders) AS orders_until_now,
-                       sum(orders) FILTER (known_on < t + $h AND day < t + $h) AS orders_in_h,
+                SELECT t, person(t, r.customer_id) AS customer_id, day, sum(wanted) AS orders_until_now,
+                       sum(wanted) FILTER (known_on < t + $h AND day < t + $h) AS orders_in_h,
                        sum(revenue) FILTER (known_on < t + $v AND day < t + $v) AS revenue
-                FROM rows JOIN cutoffs ON day >= t AND day < $until GROUP BY ALL
+                FROM (SELECT t, r.*, orders - CASE WHEN s.customer_id IS NULL THEN 0 ELSE orders_is_subscription END
+                             AS wanted
+                      FROM rows r JOIN cutoffs ON day >= t AND day < $until
+                      LEFT JOIN subscribers s ON s.as_of_day = t AND s.customer_id = person(t, r.customer_id)) r
+                GROUP BY ALL
             ), summed AS (
                 SELECT t, customer_id, count(*) FILTER (orders_in_h > 0) AS future_order_days,
                        min(day - t + 1) FILTER (orders_until_now > 0) AS next, sum(revenue)::DOUBLE AS revenue

@@ -20,11 +20,13 @@ NAMES = {
 def shown(rows: Sequence[dict[str, Any]], skipped: Sequence[str]) -> str:
     """Write a report as text: a line per question and figure, ours first, 95 % intervals in brackets."""
     lines = []
-    keys = dict.fromkeys((row["question"], row["cutoff"], row["metric"]) for row in rows)
-    for question, cutoff, metric in keys:
-        group = [row for row in rows if (row["question"], row["cutoff"], row["metric"]) == (question, cutoff, metric)]
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in ("question", "cutoff", "slice", "metric")), []).append(row)
+    for (question, cutoff, part, metric), group in groups.items():
         figures = "; ".join(_figure(row) for row in group)
-        lines.append(f"{question} {cutoff} {metric:<16} {figures}  (n {group[0]['n']:,})")
+        who = "" if part == "all" else f", {part}"
+        lines.append(f"{question} {cutoff} {metric:<16} {figures}  (n {group[0]['n']:,}{who})")
     return "\n".join([*lines, *(f"not judged: {reason}" for reason in skipped)])
 
 

@@ -59,7 +59,8 @@ def train(home: Home, shop: Shop, until: int, who: str, when: str, say: Progress
             models = fit_models(past, until)
             say("sealing and registering")
             reference = past.rows([until - YOUNG_STEP_DAYS], until)  # percentiles, grades and the probe refer to it
-            facts = _facts(shop, models, until) | {"references": _references(reference, shop, models)}
+            facts = _facts(shop, models, until)
+            facts |= {"references": _references(reference, shop, models), "caps": _caps(reference, shop)}
             path = write_release(home, models, facts, report.as_list(), _golden(reference, shop))
             registry.log_report(report.as_list(), churn_plots(report.churn_truth, report.churn_predicted))
             version = registry.register(
@@ -105,6 +106,12 @@ def _golden(frame: pd.DataFrame, shop: Shop) -> dict[str, Any]:
     """Take the feature values of a few customers without their ids: what the probe answers again."""
     chosen = frame.iloc[:: max(1, len(frame) // GOLDEN_ROWS)][:GOLDEN_ROWS]
     return {name: chosen[name].to_numpy() for name in (*catalog.model_inputs(shop.tables), "order_days_lookback")}
+
+
+def _caps(frame: pd.DataFrame, shop: Shop) -> dict[str, list[float]]:
+    """Give the lowest and highest of each stored feature among people: a bot's are brought within them."""
+    names = [f.name for f in catalog.available(shop.tables) if f.kind == "stored" and f.is_model_input]
+    return {name: [float(frame[name].min()), float(frame[name].max())] for name in names if frame[name].notna().any()}
 
 
 def _references(frame: pd.DataFrame, shop: Shop, models: Models) -> dict[str, list[float]]:

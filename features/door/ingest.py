@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from features import days, lake
+from features import arrivals, days, lake
 from features.door import forget, quarantine
 from features.door.columns import Writer
 from features.door.folders import Gathered, gather
@@ -91,6 +91,7 @@ def ingest(
             if has_news or before is None:
                 lake.write_bytes(staged / "shop.yaml", mapping_text)
                 _publish(home, mapping.shop, before, staged, ledger, work.checksums)
+        arrivals.record(home, mapping.shop, sources, now)
     home.adopt(mapping.shop)
     return ledger
 

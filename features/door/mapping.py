@@ -129,8 +129,8 @@ class Ids(Strict):
 class Expect(Strict):
     """When a table should be there, so that a late one is known to be late."""
 
-    every: str
-    by: time
+    every: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}[dh]$")]  # 1d, 7d, 6h
+    by: time  # on the shop's wall clock
 
 
 class TableMapping(Strict):

@@ -1,5 +1,6 @@
 """What a visit looks like: lines, pieces, money, and how much of it varies or comes back."""
 
+from features.bots import BOT_LINES
 from features.feature import derived, stored
 
 FEATURES = (
@@ -16,6 +17,7 @@ FEATURES = (
     stored("large_visits_91d", "days", "Order days with ten lines or more in the last 91 days", "order_days", lambda t: t.count(where=(t.age <= 91) & (t.lines >= 10))),
     stored("small_visits_91d", "days", "Order days with three lines or fewer in the last 91 days", "order_days", lambda t: t.count(where=(t.age <= 91) & (t.lines <= 3))),
     stored("return_lines_365d", "lines", "Lines returned in the last 365 days", "customer_days", lambda t: t.return_lines.sum(where=t.age <= 365)),
+    stored("is_bot", "yes/no", "More than 50,000 lines ever: no person (1)", "customer_days", lambda t: (t.lines.sum() + t.return_lines.sum() > BOT_LINES).cast("int64"), is_model_input=False),
     stored("returned_91d", "currency", "Value returned in the last 91 days", "customer_days", lambda t: t.returned.sum(where=t.age <= 91)),
     stored("returned_365d", "currency", "Value returned in the last 365 days", "customer_days", lambda t: t.returned.sum(where=t.age <= 365)),
     derived("lines_per_order_day_91d", "lines", "Lines per order day in the last 91 days", "lines_91d order_days_91d", lambda day, lines, n: lines / (n + 1e-9)),

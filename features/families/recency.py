@@ -13,6 +13,14 @@ FEATURES = (
         "order_days_lookback", "days", "Days with a kept order in the shop's own look-back", "order_days",
         lambda t: t.count(where=t.is_in_lookback), is_model_input=False,
     ),
+    stored(
+        "order_days_all", "days", "Days with a kept order, ever, those of a running subscription too", "customer_days",
+        lambda t: t.count(where=t.orders > 0), is_model_input=False,
+    ),
+    stored(
+        "orders_all", "orders", "Kept orders, ever, those of a running subscription too", "customer_days",
+        lambda t: t.orders.sum(), is_model_input=False,
+    ),
     stored("revenue_total", "currency", "Net revenue, ever", "customer_days", lambda t: t.revenue.sum()),
     *(
         stored(
@@ -41,7 +49,7 @@ FEATURES = (
         lambda day, first, last: last - first,
     ),
     derived(
-        "mean_order_day_revenue", "currency", "Net revenue per day with a kept order", "revenue_total n_order_days",
+        "mean_order_day_revenue", "currency", "Net revenue per day with a kept order", "revenue_total order_days_all",
         lambda day, revenue, n: revenue / (n + 1e-9),
     ),
     derived(

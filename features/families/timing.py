@@ -20,7 +20,7 @@ FEATURES = (
         lambda t: t.count(where=((t.day + 3) % 7 >= 5) & (t.age <= 91)),
     ),
     stored(
-        "subscription_orders", "orders", "Kept orders that a subscription placed", "order_days",
+        "subscription_orders", "orders", "Kept orders that a subscription placed", "customer_days",
         lambda t: t.orders_is_subscription.sum(),
     ),
     *(

@@ -52,6 +52,7 @@ def serve(
 def status(json: Json = False) -> None:
     """Say what this home holds: the shop, its rows, the champion and the last night."""
     from features import lake
+    from features.arrivals import arrivals, late_tables
     from features.door.tables import TABLES
     from features.home import Home
     from features.shop import open_shop
@@ -66,6 +67,7 @@ def status(json: Json = False) -> None:
             "lake": shop.version,
             "loads": len(shop.loads),
             "tables": ", ".join(sorted(shop.tables & set(TABLES))),
+            "late_tables": ", ".join(late_tables(shop.mapping, arrivals(home, shop.name), now())),
             "champion": release[0].name if release else None,
             "last_night": night.manifest["score_date"] if night else None,
             "counts": dict(night.manifest["counts"]) if night else {},

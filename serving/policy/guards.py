@@ -1,7 +1,7 @@
 """What forbids sending: each guard a column of pass, fail or not checked. The only place guards are decided."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,13 @@ from serving.policy.rules import Policy
 
 PASS, FAIL, NOT_CHECKED = 0, 1, 2
 STATES = ("pass", "fail", "not_checked")
-GUARDS = ("CONSENT_CHANNEL", "CONSENT_PERSONALISE", "RECENT_ORDER", "CONTROL_GROUP")
+READS = {  # the table whose rows decide a guard; None: no table does
+    "CONSENT_CHANNEL": "consents",
+    "CONSENT_PERSONALISE": "consents",
+    "RECENT_ORDER": "order_lines",
+    "CONTROL_GROUP": None,
+}
+GUARDS = tuple(READS)
 
 States = NDArray[np.int8]
 Matrix = NDArray[np.float64]
@@ -39,17 +45,21 @@ def reachable(columns: Mapping[str, Matrix], policy: Policy) -> dict[str, NDArra
 
 
 def guard_states(
-    columns: Mapping[str, Matrix], silence_days: Matrix, control: NDArray[np.bool_], policy: Policy
+    columns: Mapping[str, Matrix],
+    silence_days: Matrix,
+    control: NDArray[np.bool_],
+    policy: Policy,
+    late_tables: Collection[str] = (),
 ) -> States:
     """Check every guard for every customer, shape (n_customers, len(GUARDS)).
 
     ``columns`` are the features and consent facts; where the shop has no consents table they are absent and
-    the guard is not checked.
+    the guard is not checked. Nor is one whose table is late, unless what came before already forbids.
     """
     reached = reachable(columns, policy)
     personalise = columns.get("consent_personalise")
     n = len(silence_days)
-    return np.column_stack(
+    states = np.column_stack(
         [
             np.full(n, NOT_CHECKED)
             if reached is None
@@ -59,12 +69,23 @@ def guard_states(
             np.where(control, FAIL, PASS),
         ]
     ).astype(np.int8)
+    states[(states == PASS) & _is_late(late_tables)] = NOT_CHECKED
+    return states
 
 
-def sending_allowed(states: States, policy: Policy) -> NDArray[np.bool_]:
-    """Tell to whom something may be sent: no guard fails, and an unchecked one counts as the policy says."""
-    blocked = states == FAIL
-    if policy.unknown_guard == "block":
-        blocked |= states == NOT_CHECKED
+def _is_late(late_tables: Collection[str]) -> NDArray[np.bool_]:
+    """Tell which guards read a late table, shape (len(GUARDS),)."""
+    return np.array([table in late_tables for table in READS.values()])
+
+
+def sending_allowed(states: States, policy: Policy, late_tables: Collection[str] = ()) -> NDArray[np.bool_]:
+    """Tell to whom something may be sent: no guard fails, and an unchecked one counts as the policy says.
+
+    Where it says nothing, one whose table is late blocks, and one whose table the shop never had does not.
+    """
+    blocks = (
+        _is_late(late_tables) if policy.unknown_guard is None else np.full(len(GUARDS), policy.unknown_guard == "block")
+    )
+    blocked = (states == FAIL) | ((states == NOT_CHECKED) & blocks)
     allowed: NDArray[np.bool_] = ~blocked.any(axis=1)
     return allowed

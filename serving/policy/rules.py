@@ -80,7 +80,7 @@ class Policy(Block):
 
     version: int = Field(alias="policy")
     control: Control
-    unknown_guard: Literal["block", "allow"]
+    unknown_guard: Literal["block", "allow"] | None = None  # None: block where the table is late, not where none is
     recent_order_days: int
     window_days: Literal[7, 14, 30, 60, 90]
     margin_share: Share

@@ -72,6 +72,7 @@ def look(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Look]:
     toy = Toy(folder)
     base = {"customer_id": "a", "at": at(0), "contact_id": "m", "kind": "open", "channel": "line", "purpose": "train"}
     order = {"order_id": "o", "ordered_at": at(0), "product_id": "p1", "quantity": 1, "revenue": 1}
+    order |= dict.fromkeys(("shipped_at", "opened_at", "started_at"), at(0))
     toy.load({table: [base | order | {"granted": "true"}] for table in COLUMNS} | {"products": [{"product_id": "p1"}]})
     yield Look(toy.shop, folder / "loads", [number(day) for day in AS_OF])
 

@@ -1,5 +1,6 @@
 """The feature frame: only what was known, whatever the order of rows, and the same as a second writing in SQL."""
 
+import ast
 import itertools
 import random
 from datetime import datetime, timedelta
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from features import catalog
+from features import catalog, families, known, signals
 from features.catalog import CATALOG
+from features.door.tables import TABLES
 from features.errors import BadInput
 from features.frame import feature_frame
 from features.lake import sha256_file
@@ -22,6 +24,7 @@ from features.shop import Shop
 from tests.worlds import (
     AS_OF,
     CATEGORIES,
+    COLUMNS,
     PRODUCTS,
     Toy,
     at,
@@ -41,6 +44,23 @@ ONE_OF_EACH = {  # z has no orders: with her rows every table is there, whatever
     "contacts": [{"contact_id": "z", "customer_id": "z", "at": at(0)}],
     "responses": [{"customer_id": "z", "kind": "open", "at": at(0)}],
     "consents": [{"customer_id": "z", "channel": "line", "purpose": "train", "granted": "true", "at": at(0)}],
+    "customers": [{"customer_id": "y", "signed_up_at": at(3)}],
+    "shipments": [{"order_id": "z", "shipped_at": at(0)}],
+    "feedback": [{"customer_id": "z", "kind": "ticket", "opened_at": at(0)}],
+    "events": [{"customer_id": "z", "kind": "view", "at": at(0)}],
+    "loyalty_events": [{"customer_id": "z", "kind": "redeem", "at": at(0)}],
+    "subscriptions": [{"customer_id": "z", "product_id": "p1", "started_at": at(0)}],
+}
+HAPPENED = {
+    "order_lines": "ordered_at",
+    "contacts": "at",
+    "responses": "at",
+    "consents": "at",
+    "shipments": "shipped_at",
+    "feedback": "opened_at",
+    "events": "at",
+    "loyalty_events": "at",
+    "subscriptions": "started_at",
 }
 
 
@@ -57,14 +77,14 @@ def oracle(shop: Shop, day: int) -> pd.DataFrame:
     """Compute every feature again, by SQL of its own over the canonical tables."""
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'Asia/Tokyo'")
-        for table in ("order_lines", "contacts", "responses", "consents"):
-            happened = "ordered_at" if table == "order_lines" else '"at"'
+        con.execute("CREATE MACRO day_of(moment) AS datediff('day', DATE '1970-01-01', moment::DATE)")
+        for table, happened in HAPPENED.items():
             con.execute(
-                f"CREATE VIEW {table} AS SELECT * EXCLUDE (day), hour({happened}) AS hour,"
-                f" datediff('day', DATE '1970-01-01', {happened}::DATE) AS day,"
-                f" datediff('day', DATE '1970-01-01', known_at::DATE) AS known"
+                f'CREATE VIEW {table} AS SELECT * EXCLUDE (day), hour("{happened}") AS hour,'
+                f' day_of("{happened}") AS day, day_of(known_at) AS known'
                 f" FROM read_parquet({[str(path) for path in shop.parts(table)]})"
             )
+        con.execute(f"CREATE VIEW customers AS FROM read_parquet({[str(path) for path in shop.parts('customers')]})")
         parts = [str(path) for path in shop.parts("products")]
         con.execute(
             f"CREATE VIEW products AS FROM read_parquet({parts}, filename = true)"
@@ -167,7 +187,8 @@ def shop(tmp_path_factory):
     toy = Toy(tmp_path_factory.mktemp("toy"))
     days = {"a": (0, 9, 30, 44, 91), "b": (5, 6), "c": (50, 85)}
     orders = [one_order(c, day, revenue=10 * day) for c, bought in days.items() for day in bought]
-    toy.load(ONE_OF_EACH | {"order_lines": orders, "customers": [{"customer_id": "a", "attributes": "vip"}]})
+    on_the_list = [{"customer_id": "a", "signed_up_at": at(0), "attributes": "vip"}]
+    toy.load(ONE_OF_EACH | {"order_lines": orders, "customers": on_the_list})
     return toy.shop
 
 
@@ -227,8 +248,9 @@ def test_a_family_whose_table_the_shop_lacks_is_absent_and_named(new_toy, shop):
     toy = new_toy(["order_lines", "responses"])
     toy.load({"order_lines": [one_order()], **ONE_OF_EACH})
     frame, lacking = feature_frame(toy.shop, instant(60)), catalog.absent(toy.shop.tables)
-    assert set(lacking) == {"products", "contacts", "consents"}
+    assert set(lacking) == {table for table in COLUMNS if table not in ("order_lines", "responses", "customers")}
     assert lacking["contacts"] == [
+        "contacts_7d",
         "contacts_28d",
         "contacts_91d",
         "contacts_365d",
@@ -246,11 +268,24 @@ def test_a_family_whose_table_the_shop_lacks_is_absent_and_named(new_toy, shop):
 def test_attributes_of_customers_reach_no_feature(look, new_toy):
     toy = new_toy()
     toy.load(ONE_OF_EACH | {"order_lines": [one_order("a"), one_order("b", 5)]})
-    before, tables = look(toy.shop), toy.shop.tables
-    toy.load({"customers": [{"customer_id": c, "attributes": "age 30-39; vip"} for c in "abq"]})
-    assert toy.shop.tables - tables == {"customers"}
+    before = look(toy.shop)
+    vip = [{"customer_id": c, "signed_up_at": at(3), "attributes": "age 30-39; vip"} for c in "aby"]
+    toy.load({"customers": vip})
+    assert len(toy.shop.parts("customers")) == 2
     pd.testing.assert_frame_equal(look(toy.shop), before, check_exact=True)
     assert not any(feature.needs == "customers" for feature in CATALOG.values())
+
+
+def test_no_text_of_any_table_reaches_a_feature():
+    """What a shop may write freely (names, regions, search words, reasons) stands in no family and no relation."""
+    free = {column.name for table in TABLES.values() for column in table.columns if column.kind == "text"}
+    free -= {"category", "channel", "source"}  # grouped or compared, never carried
+    free |= {"birth_month_day", "line_user_id", "member_no", "alias"}
+    used = set()
+    for path in (*Path(families.__file__).parent.glob("*.py"), Path(signals.__file__), Path(known.__file__)):
+        used |= {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    assert "is_active" in used and "promised_day" in used, "the walk sees what relations read"
+    assert not used & free
 
 
 def test_at_least_eighty_features_vary_on_a_real_shop(complete_journey):
@@ -258,7 +293,8 @@ def test_at_least_eighty_features_vary_on_a_real_shop(complete_journey):
     clock = datetime.combine(shop.mapping.clock, datetime.min.time(), tzinfo=shop.calendar.zone)
     frame = feature_frame(shop, clock).drop(columns=["customer_id", "as_of"])
     assert len(frame) > 2400
-    assert set(catalog.absent(shop.tables)) == {"consents"}
+    brought = {"order_lines", "products", "contacts", "responses"}
+    assert set(catalog.absent(shop.tables)) == {feature.needs for feature in CATALOG.values()} - brought
     varying = [name for name in catalog.model_inputs(shop.tables) if frame[name].nunique() > 1]
     assert len(varying) >= 80, sorted(set(catalog.model_inputs(shop.tables)) - set(varying))
     assert not np.isinf(frame.to_numpy()).any()

@@ -642,7 +642,7 @@ def test_a_load_killed_beside_any_rename_is_there_whole_or_not_at_all(killed, wh
     renames = 0
     while renames < 10 and killed.round(die_at(renames + 1)):
         renames += 1
-    assert renames == 4  # the mapping, the manifest, the load itself, the pointer
+    assert renames == 5  # the mapping, the manifest, the load itself, the pointer, what came when
 
 
 def test_a_second_ingest_of_a_shop_is_refused_while_one_runs(plain):

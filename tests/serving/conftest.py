@@ -2,7 +2,7 @@
 
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +148,7 @@ def changed(frame: pd.DataFrame, release: Release) -> Change:
         ids: list[str] | None = None,
         due: list[float] | None = None,
         found: list[bool] | None = None,
+        late_tables: Sequence[str] = (),
         **features: list[float],
     ) -> Answers:
         n = max([1, *map(len, features.values()), len(ids or ()), len(due or ()), len(found or ())])
@@ -158,6 +159,6 @@ def changed(frame: pd.DataFrame, release: Release) -> Change:
         who = np.array(ids or [f"made-up-{k}" for k in range(n)], dtype=object)
         due_in = np.array(due if due is not None else [np.nan] * n, np.float64)
         rows = Rows(who, known, np.where(known, told.D, 0).astype(np.int64), columns, due_in)
-        return answers(rows, release, policy, day, day if now_day is None else now_day)
+        return answers(rows, release, policy, day, day if now_day is None else now_day, late_tables)
 
     return change

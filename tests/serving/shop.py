@@ -42,7 +42,7 @@ tables:
        returns_order_id: b}
   customers:
     source: customers*.csv
-    columns: {customer_id: c, region: region}
+    columns: {customer_id: c, region: region, tier: tier, points: points, points_expire_on: expire}
   consents:
     source: consents*.csv
     columns: {customer_id: c, channel: channel, purpose: purpose, granted: granted, at: t}
@@ -63,6 +63,7 @@ TOLD = {
     "once_refuses_personal": [41],
 }
 GAVE_BACK = "gave_back"  # the only order went back whole: a customer without a kept order
+PROSPECT = "prospect"  # on the shop's list and nowhere else
 NEVER_ASKED = "never_asked"
 LATE = "late"  # agreed to everything, at risk
 TOLD |= {NEVER_ASKED: range(37, 200, 7), LATE: range(33, 200, 7)}
@@ -115,10 +116,11 @@ def consents() -> Iterator[str]:
 def write_files(folder: Path) -> list[Path]:
     """Write the shop's three files as it would send them."""
     folder.mkdir(parents=True, exist_ok=True)
-    customers = (f"c{c:04d},{'kanto' if c % 3 else 'kansai'}\n" for c in range(N))
+    customers = [f"c{c:04d},{'kanto' if c % 3 else 'kansai'},,,\n" for c in range(N)]
+    customers += ["weekly,kanto,gold,1250.5,2025-03-31\n", f"{PROSPECT},kansai,regular,,\n"]
     for name, head, rows in (
         ("orders.csv", ORDERS, order_lines()),
-        ("customers.csv", "c,region\n", customers),
+        ("customers.csv", "c,region,tier,points,expire\n", customers),
         ("consents.csv", CONSENTS, consents()),
     ):
         (folder / name).write_text(head + "".join(rows), encoding="utf-8")

@@ -151,6 +151,8 @@ def lived(changed: Change, *stories: tuple[int, float, float, float, float]) -> 
     return changed(
         n_order_days=n,
         n_orders=n,
+        order_days_all=n,
+        orders_all=n,
         first_order_day=[told.D - days for days in age],
         last_order_day=[told.D - days for days in silence],
         gap_days_sum=gaps,

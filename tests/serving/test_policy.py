@@ -51,7 +51,7 @@ def written(folder: Path, content: Any) -> Path:
         ("channels: [email]", "channels: [emial]", "scenarios.win_back: unknown channel emial; did you mean email?"),
         ("margin_share: 0.30", "margin_share: 30", "margin_share: Input should be less than or equal to 1"),
         ("window_days: 30", "window_days: 31", "window_days: Input should be 7, 14, 30, 60 or 90"),
-        ("unknown_guard: allow", "unknown_guard: maybe", "unknown_guard: Input should be 'block' or 'allow'"),
+        ("policy: 1", "policy: 1\nunknown_guard: maybe", "unknown_guard: Input should be 'block' or 'allow'"),
         ("high: 0.45", "high: 0.75", "churn_bands: watch, high and critical must rise"),
         ("lift_low: 0.010", "lift_low: 0.060", "offers.coupon_10: lift must lie between lift_low and lift_high"),
         ("id: replenishment", "id: win_back", "scenarios: win_back stands more than once"),
@@ -147,6 +147,37 @@ def test_a_guard_that_could_not_be_checked_counts_as_the_policy_says(unknown_gua
     found = guard_states({}, np.array([10.0, 1.0]), np.zeros(2, np.bool_), policy)
     assert (found == NOT_CHECKED).any(axis=1).all()
     assert sending_allowed(found, policy).tolist() == [allowed, False]
+
+
+def consented(*answers: float) -> dict[str, np.ndarray]:
+    return {"consent_marketing_email": np.array(answers), "consent_personalise": np.array(answers)}
+
+
+@pytest.mark.parametrize(
+    ("late", "unknown_guard", "states", "allowed"),  # of one who agreed and of one who refused
+    [
+        pytest.param([], None, [(PASS, PASS), (FAIL, FAIL)], [True, False], id="all came"),
+        pytest.param(["consents"], None, [(NOT_CHECKED,) * 2, (FAIL, FAIL)], [False, False], id="late blocks"),
+        pytest.param(["consents"], "allow", [(NOT_CHECKED,) * 2, (FAIL, FAIL)], [True, False], id="unless allowed"),
+        pytest.param(["products"], None, [(PASS, PASS), (FAIL, FAIL)], [True, False], id="no guard reads products"),
+    ],
+)
+def test_a_guard_whose_table_is_late_is_not_checked(
+    late: list[str], unknown_guard: str | None, states: list[tuple[int, int]], allowed: list[bool]
+) -> None:
+    policy = Policy.model_validate(rules(unknown_guard=unknown_guard))
+    found = guard_states(consented(1.0, 0.0), np.full(2, 10.0), np.zeros(2, np.bool_), policy, late)
+    assert [tuple(row) for row in found[:, :2].tolist()] == states
+    assert sending_allowed(found, policy, late).tolist() == allowed
+
+
+def test_late_orders_leave_the_recent_order_unchecked() -> None:
+    policy = Policy.model_validate(rules(unknown_guard=None))
+    found = guard_states({}, np.array([10.0, 1.0]), np.zeros(2, np.bool_), policy, ["order_lines"])
+    assert found[:, GUARDS.index("RECENT_ORDER")].tolist() == [NOT_CHECKED, FAIL]
+    assert sending_allowed(found, policy, ["order_lines"]).tolist() == [False, False]
+    absent = guard_states({}, np.array([10.0]), np.zeros(1, np.bool_), policy)
+    assert (absent == NOT_CHECKED).any() and sending_allowed(absent, policy).tolist() == [True]
 
 
 STATES = hnp.arrays(np.int8, st.tuples(st.integers(1, 8), st.just(len(GUARDS))), elements=st.sampled_from([0, 1, 2]))

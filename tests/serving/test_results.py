@@ -34,6 +34,7 @@ OF_EACH_KIND = (
     "refuses_mail",
     "refuses_personal",
     told.GAVE_BACK,
+    told.PROSPECT,
     "nobody",
 )
 
@@ -88,7 +89,11 @@ def test_every_gap_is_explained_once(score: Score, name: str, explain: str) -> N
         ("lapsed", "at_risk_365d", "not_active"),
         ("weekly", "second_order", "not_applicable"),
         ("weekly", "subscription", "no_table"),
-        ("weekly", "tier", "no_table"),
+        ("weekly", "to_next_tier", "no_table"),
+        ("weekly", "membership", "no_table"),
+        ("once", "tier", "not_applicable"),
+        (told.PROSPECT, "churn", "too_little_history"),
+        (told.PROSPECT, "points", "not_applicable"),
     ],
 )
 def test_a_gap_has_the_right_reason(score: Score, name: str, field: str, why: str) -> None:
@@ -331,6 +336,8 @@ def test_every_sentence_is_borne_out_by_the_customers_own_figures(
                 assert numbers == [round(100 * (1 - f.revenue_91d / before))] and numbers[0] >= 10
             elif code == "promo_only":
                 assert numbers == [round(100 * f.discount_orders / f.n_orders)] and numbers[0] > 50
+            elif code == "bad_experience":
+                assert f.returned_91d > 0  # the shop has neither tickets nor surveys
             elif code == "one_order_only":
                 assert numbers == [f.days_since_first_order] and f.n_orders == 1
             else:

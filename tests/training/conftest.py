@@ -34,9 +34,12 @@ tables:
     source: {name}*.csv
     repeats: keep
     columns: {{order_id: o, customer_id: c, ordered_at: t, product_id: p, quantity: q, revenue: r,
-      returns_order_id: b, known_at: k}}
+      returns_order_id: b, known_at: k, order_type: y}}
+  subscriptions:
+    source: subscriptions*.csv
+    columns: {{customer_id: c, product_id: p, started_at: t, cancelled_at: e}}
 """
-HEADER = "o,c,t,p,q,r,b,k\n"
+HEADER = "o,c,t,p,q,r,b,k,y\n"
 WHO, WHEN = "tests", "2026-01-01T00:00:00Z"
 PREDICT = "horizon_days: 28, lookback_days: 56, min_order_days: 1"
 
@@ -55,12 +58,13 @@ class Line:
     returns: str = ""
     known: int | None = None
     product: str = "tea"
+    kind: str = ""
 
     def __str__(self) -> str:
         known = at(self.known) if self.known is not None else ""
         return (
             f"{self.order},{self.customer},{at(self.day)},{self.product},"
-            f"{self.quantity},{self.revenue:.2f},{self.returns},{known}"
+            f"{self.quantity},{self.revenue:.2f},{self.returns},{known},{self.kind}"
         )
 
 
@@ -72,13 +76,19 @@ def csv(lines: Iterable[Line]) -> str:
     return HEADER + "".join(f"{line}\n" for line in lines)
 
 
-def take_in(home: Home, name: str, text: str, predict: str, clock: str = "system") -> Shop:
-    """Ingest one CSV of order lines as the next load of a shop."""
+def take_in(
+    home: Home, name: str, text: str, predict: str, clock: str = "system", subscriptions: str | None = None
+) -> Shop:
+    """Ingest one CSV of order lines, and perhaps one of subscriptions, as the next load of a shop."""
     number = len(list(home.root.glob(f"{name}*.csv")))
     path = home.root / f"{name}{number}.csv"
     path.write_text(text)
     mapping = MAPPING.format(name=name, predict=predict, clock=clock).encode()
-    ledger = ingest(home, parse_mapping(mapping, name), mapping, [path], NOW)
+    files = [path]
+    if subscriptions is not None:
+        files.append(home.root / f"subscriptions{number}.csv")
+        files[1].write_text(f"c,p,t,e\n{subscriptions}")
+    ledger = ingest(home, parse_mapping(mapping, name), mapping, files, NOW)
     assert ledger.quarantined == 0, ledger.as_dict()
     return open_shop(home, name)
 
@@ -113,7 +123,7 @@ def order_lines(n_customers: int, n_days: int, seed: int = 0) -> str:
             for k in range(size[c]):
                 order = f"o{day}-{c},{CUSTOMER.format(c)},{at(day, int(minute[c]))}"
                 bought = PRODUCT.format((product[c, k] // 3 + c) % 30)
-                lines.append(f"{order},{bought},1,{spend[c] * worth[c, k]:.2f},,\n")
+                lines.append(f"{order},{bought},1,{spend[c] * worth[c, k]:.2f},,,\n")
     return "".join(lines)
 
 

@@ -7,16 +7,31 @@ import pandas as pd
 import pytest
 
 from feature_repo.store import Store
-from features import catalog
+from features import bots, catalog
 from features.calendar import day_number
+from features.door.ingest import ingest
+from features.door.mapping import parse_mapping
+from features.families import basket
 from features.frame import feature_frame
 from features.home import Home
+from features.interactions import interactions
+from features.shop import open_shop
 from training import metrics
-from training.dataset import Past, horizon_days, is_active, observation_end, training_frame
+from training.dataset import (
+    FEWEST_IN_SLICE,
+    Past,
+    horizon_days,
+    is_active,
+    is_subscriber,
+    observation_end,
+    slices,
+    training_frame,
+)
+from training.fitting import fit_recommender
 from training.labels import labels, last_day
 from training.models.logistic import Logistic
 
-from .conftest import FIRST, PREDICT, ZERO, Line, MakeShop, csv, order_lines, take_in
+from .conftest import FIRST, NOW, PREDICT, ZERO, Line, MakeShop, at, csv, order_lines, take_in
 
 CUTOFFS, HORIZON, DAYS = (90, 120), 28, 190
 
@@ -125,3 +140,53 @@ def test_observation_ends_with_the_lake_where_the_clock_is_the_system_s(shop, to
     assert observation_end(shop) == last_day(shop) == ZERO + DAYS
     stopped = told([Line("a", "ann", 1)], clock="2024-02-01")
     assert observation_end(stopped) == day_number(stopped.mapping.clock) == ZERO + 31
+
+
+def test_who_subscribes_is_asked_about_their_own_orders_only_while_it_runs(tmp_path):
+    """Ann's subscription ends on day 95: at 90 its parcels are no orders, before or after; at 120 they are."""
+    parcels = [Line(f"s{day}", "ann", day, kind="subscription") for day in (40, 70, 100, 130)]
+    lines = [Line("a5", "ann", 5), Line("b5", "ben", 5), *parcels]
+    told = f"ann,tea,{at(6)},{at(95)}\n"
+    shop = take_in(Home.open(tmp_path), "told", csv(lines), PREDICT, subscriptions=told)
+    frame = training_frame([ZERO + 90, ZERO + 120], shop, observed_until=ZERO + 160)
+    ann = frame[frame.customer_id == "ann"]
+    assert ann.subscriptions_active.tolist() == [1, 0] and is_subscriber(frame).sum() == 1
+    assert ann.n_order_days.tolist() == [1, 4] and ann.order_days_all.tolist() == [3, 4]
+    assert ann.future_order_days.tolist() == [0, 1] and ann.is_censored.tolist() == [True, False]
+
+
+def test_subscribers_are_a_slice_of_their_own_where_there_are_enough():
+    frame = pd.DataFrame({"subscriptions_active": [1.0] * FEWEST_IN_SLICE + [0.0] * 9})
+    assert [(name, who.sum()) for name, who in slices(frame)] == [("all", 59), ("subscribers", 50)]
+    assert [name for name, _ in slices(frame.iloc[1:])] == ["all"]
+    assert [name for name, _ in slices(frame.drop(columns="subscriptions_active"))] == ["all"]
+
+
+def test_a_bot_teaches_nothing(told: MakeShop, monkeypatch):
+    """Ten lines are too many here: the bot is in the frame, flagged, and in no row that is learnt from."""
+    for module in (bots, basket):
+        monkeypatch.setattr(module, "BOT_LINES", 10)
+    shop = told(
+        [Line(f"{who}{n}", who, n, product=who) for who, most in (("ann", 9), ("bot", 12)) for n in range(most)]
+    )
+    frame = feature_frame(shop, shop.calendar.start(ZERO + 50)).set_index("customer_id")
+    assert frame.is_bot.to_dict() == {"ann": 0, "bot": 1}
+    rows = Past(shop, ZERO + 90).rows([ZERO + 50], ZERO + 90)
+    assert rows.customer_id.tolist() == ["ann"]
+    bought = interactions(shop, shop.calendar.start(ZERO + 50))
+    assert set(bought.product_id) == {"ann", "bot"}, "a bot gets a list too"
+    assert fit_recommender(shop, bought, ZERO + 50).product_ids.tolist() == ["ann"]
+
+
+def test_prospects_are_no_training_rows(tmp_path):
+    """Who only stands on the customer list is in the frame, and in nothing that is learnt or judged."""
+    home, text = Home.open(tmp_path), csv([Line("a5", "ann", 5), Line("b9", "ben", 9)])
+    alone = take_in(home, "told", text, PREDICT)
+    rows = training_frame([ZERO + 60], alone, observed_until=ZERO + 100)
+    (tmp_path / "customers.csv").write_text("c,t\n" + "".join(f"new{n},{at(1)}\n" for n in range(40)))
+    mapping = (alone.loads[-1].path / "shop.yaml").read_bytes()
+    mapping += b"  customers:\n    source: customers.csv\n    columns: {customer_id: c, signed_up_at: t}\n"
+    ingest(home, parse_mapping(mapping, "told"), mapping, [tmp_path / "customers.csv"], NOW)
+    shop = open_shop(home, "told")
+    assert len(feature_frame(shop, shop.calendar.start(ZERO + 60))) == 42
+    pd.testing.assert_frame_equal(training_frame([ZERO + 60], shop, observed_until=ZERO + 100), rows)

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import training
@@ -98,6 +99,19 @@ def test_an_order_after_the_observation_ends_is_not_seen(told: MakeShop):
 
 def test_a_line_that_becomes_known_after_the_observation_ends_is_not_seen(told: MakeShop):
     assert outcome(told([PAST, Line("a2", "ann", 55, known=70)]), until=70)[1:3] == [20, True]
+
+
+def test_of_a_subscriber_only_one_off_orders_are_orders_and_all_revenue_is_revenue(told: MakeShop):
+    """Parcels of the subscription on days 51 and 58, an order of her own on day 55; ben has none running."""
+    later = [
+        Line(f"{c}{d}", c, d, kind="subscription" if d != 55 else "") for c in ("ann", "ben") for d in (51, 55, 58)
+    ]
+    shop = told([PAST, Line("b1", "ben", 5), *later])
+    runs = pd.DataFrame({"as_of_day": [ZERO + CUTOFF, ZERO + 40], "customer_id": ["ann", "ben"]})
+    found = labels(shop, [ZERO + CUTOFF], HORIZON, ZERO + LONG, runs).set_index("customer_id")
+    assert found.future_order_days.to_dict() == {"ann": 1, "ben": 3}
+    assert found.days_to_next.to_dict() == {"ann": 6, "ben": 2}
+    assert found.revenue_90d.to_dict() == {"ann": 300, "ben": 300}
 
 
 def test_only_customers_known_before_the_cut_off_are_asked_about(told: MakeShop):

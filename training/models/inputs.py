@@ -1,6 +1,6 @@
 """What a model reads of a customer: the catalogue's features and the fitted BTYD expectations, in one order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,3 +41,14 @@ def history(columns: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
             "mean_order_day_revenue": revenue,
         }
     )
+
+
+def winsorised(
+    columns: Mapping[str, NDArray[np.float64]], is_bot: NDArray[np.bool_], caps: Mapping[str, Sequence[float]]
+) -> dict[str, NDArray[np.float64]]:
+    """Bring what a bot does within what people do: each capped column into its (lowest, highest); others stay."""
+    out = dict(columns)
+    if is_bot.any():
+        for name, (low, high) in caps.items():
+            out[name] = np.where(is_bot, np.clip(columns[name], low, high), columns[name])
+    return out
