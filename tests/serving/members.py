@@ -14,8 +14,8 @@ PERSON, SECOND, MEMBER = "weekly", "weekly-on-the-phone", "M0071717"
 LINE_ID, DEVICE, TABLET = "U4af4980629aa", "dev-weekly-9", "tablet-of-the-shop"
 ALIASES = {LINE_ID, DEVICE, MEMBER}
 MAPPING = told.MAPPING.replace(
-    b"columns: {customer_id: c, region: region}",
-    b"columns: {customer_id: c, region: region, line_user_id: line, member_no: member, signed_up_at: t}",
+    b"columns: {customer_id: c, region: region,",
+    b"columns: {line_user_id: line, member_no: member, signed_up_at: t, customer_id: c, region: region,",
 ) + (
     b"""
   identities:
@@ -49,9 +49,9 @@ FILES = {
         f"guest-9,,{at(NIGHT - 9)},p01,1,500,,",
     ],
     "customers_2.csv": [
-        "c,region,line,member,t",
-        f"{PERSON},kanto,{LINE_ID},{MEMBER},{at(NIGHT - 200)}",
-        f"c0001,kanto,U0000000000001,M0000001,{at(NIGHT - 200)}",
+        "c,region,line,member,t,tier,points,expire",
+        f"{PERSON},kanto,{LINE_ID},{MEMBER},{at(NIGHT - 200)},gold,1250.5,2025-03-31",
+        f"c0001,kanto,U0000000000001,M0000001,{at(NIGHT - 200)},,,",
     ],
     "identities_2.csv": [
         "kind,alias,c,t,u",

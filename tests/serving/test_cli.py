@@ -158,7 +158,8 @@ def test_rows_taken_in_are_counted(okaeri: Okaeri, mapping: Path, tmp_path: Path
     )
     assert (ended.code, ended.err) == (0, "")
     counts = {"rows_in": 2, "accepted": 1, "set_aside": 0, "duplicates": 1, "quarantined": 0, "reasons": {}}
-    assert ended.json == counts | {"notes": {"order_lines.guest_lines": 0, "order_lines.return_lines": 0}}
+    notes = {"order_lines.guest_lines": 0, "order_lines.return_lines": 0}
+    assert ended.json == counts | {"notes": notes, "warnings": []}
 
 
 def test_quarantined_rows_end_with_three(okaeri: Okaeri, mapping: Path, tmp_path: Path) -> None:

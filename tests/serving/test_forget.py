@@ -88,7 +88,7 @@ def test_the_receipt_says_what_was_removed_and_names_nobody(erased: tuple[Home, 
     assert receipt["rows_removed"]["lake"] == {
         "consents.parquet": 2,
         "contacts.parquet": 1,
-        "customers.parquet": 1,
+        "customers.parquet": 2,
         "days.parquet": orders,
         "events.parquet": 2,
         "feedback.parquet": 1,
