@@ -1,4 +1,4 @@
-"""The demo: Complete Journey from order lines to a decision over HTTP, shown as a manager would read it."""
+"""The demo: a shop from order lines to a decision over HTTP, shown as a manager would read it."""
 
 import getpass
 import json
@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -16,23 +17,29 @@ from urllib.error import URLError
 import pandas as pd
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from features import lake
+from features.calendar import BusinessCalendar
 from features.door.ingest import ingest
-from features.door.mapping import load_mapping, mapping_path
+from features.door.mapping import load_mapping, mapping_path, nearest
+from features.errors import BadInput
 from features.home import Home
 from features.shop import open_shop
+from features.simulate import simulate
 from serving.cli.output import now
 from serving.nightly import nightly, shop_day
 from serving.policy.rules import DEFAULT, load_policy
 from serving.publication import current
 from serving.service import serve_command
 from serving.words import BANDS, GUARDS, INCENTIVES, LIFECYCLES, SCENARIOS, say
+from training.release import champion, open_release
 from training.report import NAMES
 from training.train import train
 
-SHOP = Path("complete_journey")
+SHOPS = ("complete_journey", "hananone")  # a real one from a package, a simulated one with every table
+SIMULATED_CUSTOMERS, SIMULATED_SEED = 6_000, 1
 START_SECONDS = 60
 SHOWN_FIGURES = (
-    ("churn", "auc", "AUC", "churn within 28 days"),
+    ("churn", "auc", "AUC", "churn within {horizon} days"),
     ("next-purchase", "mae_days", "days of error", "days to the next order"),
     ("value", "spearman", "rank correlation", "value of 90 days"),
     ("recommender", "ndcg_at_10", "NDCG@10", "products of the next 30 days"),
@@ -41,11 +48,18 @@ SHOWN_FIGURES = (
 Echo = Callable[[str], None]
 
 
-def run(echo: Echo) -> None:
-    """Run the whole chain in the home, show what it found, and stop the server again."""
+def run(shop: str, echo: Echo) -> None:
+    """Run the whole chain for one of :data:`SHOPS` in the home, show what it found, and stop the server again.
+
+    Raises
+    ------
+    BadInput
+        If there is no such demo, or the home belongs to another shop.
+    """
     home = Home.open()
+    _expect_free(home, shop)
     with _progress() as progress:
-        trained = _build(home, progress)
+        trained = _build(home, shop, progress)
         step = progress.add_task("asking the service over HTTP", total=1)
         publication = current(home)
         assert publication is not None
@@ -56,13 +70,36 @@ def run(echo: Echo) -> None:
         with _server(home) as address:
             reply = _post(f"{address}/v1/score", {"customer_ids": [decided], "explain": "full", "lang": "en"})
         progress.advance(step)
-    mapping = load_mapping(mapping_path(SHOP))
+    mapping = load_mapping(Path(shop))
     if mapping.notice:
         echo(f"\n{mapping.notice}\n")
     echo(_ten(worth, mapping.currency))
     echo(_decision(reply["results"][0], reply["currency"]))
-    echo(_beside_baselines(trained["report"], trained["skipped"]))
-    echo(_next(home))
+    horizon = open_release(champion(home)).facts["horizon_days"]
+    echo(_beside_baselines(trained["report"], trained["skipped"], str(horizon)))
+    echo(_next(home, publication.day, mapping.calendar))
+
+
+def _expect_free(home: Home, shop: str) -> None:
+    if shop not in SHOPS:
+        raise BadInput(f"--shop {shop}: no such demo{nearest(shop, list(SHOPS))}")
+    owner = home.facts().get("default_shop", shop)
+    if owner != shop:
+        raise BadInput(f"{home.root} belongs to {owner}; run the demo of {shop} with OKAERI_HOME set to a new folder")
+
+
+def _files(home: Home, shop: str) -> list[Path]:
+    """Give the folder of the simulated shop's export, written at first need; a real shop's files lie in its package."""
+    if shop != "hananone":
+        return []
+    folder = home.root / "simulated"
+    if not folder.exists():
+        until = load_mapping(Path(shop)).clock
+        assert isinstance(until, date)
+        with lake.staging(folder) as staged:
+            simulate(staged / "export", SIMULATED_CUSTOMERS, SIMULATED_SEED, until=until)
+            staged.rename(folder)
+    return sorted((folder / "export").glob("*.parquet"))
 
 
 def _progress() -> Progress:
@@ -72,11 +109,11 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
-def _build(home: Home, progress: Progress) -> dict[str, Any]:
+def _build(home: Home, name: str, progress: Progress) -> dict[str, Any]:
     """Ingest, train and publish, with a bar for each."""
-    path = mapping_path(SHOP)
-    step = progress.add_task("taking in 1.5 million order lines", total=1)
-    ingest(home, load_mapping(path), path.read_bytes(), [], now(), only_new=True)
+    path = mapping_path(Path(name))
+    step = progress.add_task("taking in the order lines", total=1)
+    ingest(home, load_mapping(path), path.read_bytes(), _files(home, name), now(), only_new=True)
     progress.advance(step)
     shop = open_shop(home, load_mapping(path).shop)
     step = progress.add_task("learning", total=3)
@@ -188,25 +225,27 @@ def _decision(result: dict[str, Any], currency: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _beside_baselines(report: list[dict[str, Any]], skipped: list[str]) -> str:
+def _beside_baselines(report: list[dict[str, Any]], skipped: list[str], horizon: str) -> str:
     """Show each model beside its baselines on held-back customers, with 95 % intervals."""
     lines = ["Each model beside its baselines, on later customers that no fit has seen (95 % interval)", ""]
     for question, metric, unit, words in SHOWN_FIGURES:
         rows = [row for row in report if (row["question"], row["metric"]) == (question, metric)]
-        for row in rows:
+        for before, row in zip([None, *rows], rows, strict=False):
             name = NAMES[row["method"]]
+            begins = before is None or before["slice"] != row["slice"]
+            label = words.format(horizon=horizon) if row["slice"] == "all" else f"  of these, {row['slice']}"
             figure = f"{row['value']:.3f}  [{row['low']:.3f}, {row['high']:.3f}]"
-            lines.append(f"  {words if row is rows[0] else '':<30} {name:<22} {figure}  {unit}")
+            lines.append(f"  {label if begins else '':<30} {name:<22} {figure}  {unit}")
     return "\n".join([*lines, *(f"  not judged: {why}" for why in skipped)]) + "\n"
 
 
-def _next(home: Home) -> str:
+def _next(home: Home, day: int, calendar: BusinessCalendar) -> str:
     database = os.path.relpath(home.mlruns / "mlflow.db")
     lines = [
         "Try next",
         "",
         "  .venv/bin/okaeri serve                       then open http://127.0.0.1:3000/docs",
         f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{database} --host 127.0.0.1",
-        "  .venv/bin/okaeri nightly --as-of 2017-12-04  the next night",
+        f"  .venv/bin/okaeri nightly --as-of {calendar.date(day + 1)}  the next night",
     ]
     return "\n".join(lines)

@@ -185,6 +185,6 @@ def test_a_running_service_forgets_at_once_and_answers_for_the_others(
 def test_an_erasure_over_http_gives_the_receipt(peopled: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = copy_of(peopled, tmp_path / "home")
     receipt = opened(home, monkeypatch).forget(SECOND)
-    assert receipt is not None and receipt["rows_removed"]["lake"]["customers.parquet"] == 1
+    assert receipt is not None and receipt["rows_removed"]["lake"]["customers.parquet"] == 2
     shop = open_shop(home, "cha")
     assert [PERSON in str(pq.read_table(path).to_pydict()) for path in shop.parts("order_lines")] == [False, False]
