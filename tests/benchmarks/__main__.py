@@ -134,26 +134,34 @@ def features(shop: Any, rounds: int) -> dict[str, Any]:
 
 
 def door(rounds: int) -> dict[str, Any]:
-    """Taking Complete Journey in whole, against DuckDB copying its order lines from Parquet to Parquet."""
+    """Taking 1.5 million order lines in from a CSV file, against DuckDB's bare copy of the same columns to Parquet."""
     import tempfile
 
     import duckdb
 
+    from features.door.readers import locate
+
     path = mapping_path(Path("complete_journey"))
     mapping = load_mapping(path)
+    lines = mapping.tables["order_lines"].model_copy(update={"source": "lines.csv"})
+    parquet = locate(mapping.tables["order_lines"].source, [])[0]
+    with tempfile.TemporaryDirectory() as files:
+        csv = Path(files) / "lines.csv"
+        duckdb.execute(f"COPY (FROM '{parquet}') TO '{csv}' (HEADER)")
+        columns = ", ".join(f'"{name}"' for name in lines.source_columns())
 
-    def take_in() -> object:
-        with tempfile.TemporaryDirectory() as folder:
-            return ingest(Home.open(Path(folder)), mapping, path.read_bytes(), [], datetime(2026, 11, 21, tzinfo=UTC))
+        def take_in() -> object:
+            with tempfile.TemporaryDirectory() as folder:
+                bare = mapping.model_copy(update={"tables": {"order_lines": lines}})
+                now = datetime(2026, 11, 21, tzinfo=UTC)
+                return ingest(Home.open(Path(folder)), bare, path.read_bytes(), [csv], now)
 
-    def copy() -> object:
-        from features.door.readers import locate
+        def copy() -> object:
+            with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+                query = f"SELECT {columns} FROM read_csv('{csv}')"
+                return con.execute(f"COPY ({query}) TO '{folder}/copy.parquet' (COMPRESSION zstd)")
 
-        with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
-            source = locate(mapping.tables["order_lines"].source, [])[0]
-            return con.execute(f"COPY (FROM '{source}') TO '{folder}/copy.parquet' (COMPRESSION zstd)")
-
-    return row("ingest", cpu(take_in, min(rounds, 3)), cpu(copy, rounds), "2x of a CSV copy in #3")
+        return row("ingest", cpu(take_in, min(rounds, 3)), cpu(copy, rounds), "2x")
 
 
 if __name__ == "__main__":
