@@ -115,6 +115,8 @@ class Values:
         value, suspect, faults = self._value(column, text, kind)
         if column.required and column.name != "customer_id":  # an empty one is a guest
             return Typed(column, said, value, f"{name} IS NULL OR {suspect}", ((f"{text} IS NULL", "EMPTY"), *faults))
+        if column.kind in ("id", "text", "word"):  # there whenever something was said
+            return Typed(column, said, value, suspect, faults)
         return Typed(column, said, value, f"({name} IS NULL) <> ({text} IS NULL) OR {suspect}", faults)
 
     def _said(self, column: Column) -> tuple[str, str]:
@@ -209,7 +211,7 @@ class Values:
         bad = f"length({name}) > {ID_LENGTH} OR {blank} OR regexp_matches({name}, '{CONTROLS}')"
         faults = ((bad, "BAD_ID"), (f"regexp_full_match({name}, '{MANGLED}')", "EXCEL_MANGLED_ID"))
         personal = self._personal(column, kind)
-        first = f"starts_with({name}, ' ') OR starts_with({name}, '　') OR {name} = ''"
+        first = f"{name} < '!' OR starts_with({name}, '　')"  # empty, or a space before anything else
         suspects = [first, *(test for test, _ in personal)]
         suspects += [f"strlen({name}) > {ID_LENGTH}"] if marks else []
         suspects += [f"regexp_matches({name}, '{CONTROLS}')"] if marks & CONTROL else []
@@ -223,12 +225,12 @@ class Values:
             return ()
         if kind != "VARCHAR" or column.name in self.how.personal_data:
             return ()
-        phone = f"starts_with({name}, '0') AND regexp_full_match({name}, '{PHONE}')"
-        if self.source.marks & PLUS:
-            phone = f"(starts_with({name}, '0') OR starts_with({name}, '+')) AND regexp_full_match({name}, '{PHONE}')"
+        plus = f" OR starts_with({name}, '+')" if self.source.marks & PLUS else ""
+        cases = [f"WHEN starts_with({name}, '0'){plus} THEN regexp_full_match({name}, '{PHONE}')"]
         if self.source.marks & AT:
-            phone += f" OR contains({name}, '@') AND regexp_full_match({name}, '{EMAIL}')"
-        return ((phone, "PERSONAL_DATA"),)
+            cases.append(f"WHEN contains({name}, '@') THEN regexp_full_match({name}, '{EMAIL}')")
+        # a CASE looks at a pattern only where its first character is right; AND looks at both everywhere
+        return ((f"CASE {' '.join(cases)} ELSE false END", "PERSONAL_DATA"),)
 
     def _number(self, column: Column, said: str, kind: str) -> tuple[str, str, Faults]:
         name, wide, stored = quote(column.name), f"TRY_CAST({said} AS DOUBLE)", STORED_AS[column.kind]
