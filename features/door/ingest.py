@@ -16,7 +16,7 @@ from features.door.judge import STANDING, judge
 from features.door.ledger import Ledger, count, refuse_spoilt, unknown_products
 from features.door.mapping import Computed, Mapping
 from features.door.quarantine import Piece
-from features.door.readers import expect_columns, locate, quote
+from features.door.readers import expect_columns, locate
 from features.door.requeue import requeue_mapping
 from features.door.secret import shop_key
 from features.door.shaping import shaped
@@ -25,6 +25,7 @@ from features.door.values import Values, expect_whole_ids
 from features.errors import BadInput
 from features.home import Home
 from features.shop import Load, Shop, open_shop
+from features.sql import literal, quote
 
 MEMORY = "2200MB"  # of DuckDB, which spills what is more; with Python and its libraries well under 4 GB
 
@@ -166,7 +167,7 @@ class _Work:
             spill = Path(folder) / "text"
             spill.mkdir()
             con.execute(f"SET memory_limit = '{MEMORY}'")
-            con.execute(f"SET temp_directory = '{folder}/spilled'")
+            con.execute(f"SET temp_directory = {literal(f'{folder}/spilled')}")
             con.execute("SET TimeZone = 'UTC'")
             con.execute("CREATE TEMP TABLE files (first_row BIGINT, end_row BIGINT, newest TIMESTAMPTZ)")
             pieces = [self._type_rows(con, table, path, spill) for path in paths]
@@ -237,4 +238,4 @@ def _write(con: duckdb.DuckDBPyConnection, table: Table, staged: Path) -> None:
         query = f"{rows % (', 1::TINYINT AS sign', 'accepted')} UNION ALL {rows % (', -1::TINYINT', 'taken_back')}"
     else:
         query = rows % ("", "accepted") + (f" ORDER BY {', '.join(table.key)}" if table.happened is None else "")
-    con.execute(f"COPY ({query}) TO '{staged / table.name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
+    con.execute(f"COPY ({query}) TO {literal(f'{staged / table.name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from features.door.mapping import parse_mapping
 from features.errors import BadInput, Refused
+from features.frame import feature_frame
+from features.trace import trace
 from features.volume import expect_usual_volume
 from tests.features.test_frame import one_order
 from tests.features.test_ingest import HEADER, PLAIN, order, quarantine, rows, take
-from tests.worlds import at, examples, lake_rows, mapping_text, number
+from tests.worlds import Toy, at, examples, instant, lake_rows, mapping_text, number
 
 MANY = [order(n) for n in range(100, 400)]  # so that one bad row is less than 1 %
 
@@ -359,6 +361,41 @@ def test_rows_corrected_in_the_quarantine_come_in_and_the_others_stay(mapped):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match="no quarantine file"):
         toy.take([path], requeue=True)
+
+
+@pytest.mark.parametrize("name", ["line", "Line", "FILE", "n", "Code", "okaeri_row", "places", "source_file", "it's"])
+def test_a_row_is_quarantined_and_corrected_whatever_its_columns_are_called(new_toy, name):
+    toy = new_toy(["order_lines"], mapping=PLAIN.replace("quantity: quantity", f'quantity: "{name}"').encode())
+    take(toy, rows(order(1), order(2, quantity="two")).replace("quantity", name, 1))
+    path = toy.folder / "corrected.csv"
+    path.write_bytes((toy.shop.loads[0].path / "quarantine_order_lines.csv").read_bytes().replace(b"p,two", b"p,2"))
+    assert toy.take([path], requeue=True).accepted == 1
+    assert kept(toy, "quantity") == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["orders*.csv", "orders?.csv", "orders[1].csv", "orders'2024.csv", "orders 1.csv"])
+def test_a_file_is_read_by_its_own_name_and_no_pattern(mapped, name):
+    toy = mapped()
+    folder = toy.folder / "named"
+    folder.mkdir()
+    (folder / "ordersX.csv").write_text(rows(order(9)))
+    (folder / name).write_text(rows(order(1)))
+    assert toy.take([folder / name]).rows_in == 1
+    assert kept(toy, "order_id") == ["o1"]
+
+
+def test_a_home_may_have_an_apostrophe_in_its_path(tmp_path):
+    (tmp_path / "o'brien").mkdir()
+    toy = Toy(tmp_path / "o'brien", ["order_lines", "products", "customers", "identities"])
+    said = {
+        "customers": [{"customer_id": "a"}],
+        "identities": [{"alias_type": "device", "alias": "d", "customer_id": "a", "linked_at": at(0)}],
+    }
+    for n in (1, 2):
+        toy.load(said | {"order_lines": [one_order(day=n)], "products": [{"product_id": f"p{n}"}]})
+    assert kept(toy, "order_id") == ["a1", "a2"]
+    assert len(feature_frame(toy.shop, instant(20))) == 1
+    assert trace(toy.shop, "a").orders == ("a1", "a2")
 
 
 # ---- A38: personal data -----------------------------------------------------------------------------------------
