@@ -74,7 +74,7 @@ def ingest(
         before = open_shop(home, mapping.shop) if (folder / "CURRENT.json").exists() else None
         if requeue:
             mapping = requeue_mapping(open_shop(home, mapping.shop).mapping, files)
-        gathered = gather(files, [how.source for how in mapping.tables.values()], now)
+        gathered = gather(files, mapping.sources(), now)
         work = _Work(mapping, before, now, allow_empty, gathered, _key(home, mapping), say)
         sources = work.sources(only_new)
         ledger = Ledger(warnings=gathered.notes)
@@ -199,7 +199,10 @@ class _Work:
         source.notes.extend(values.collisions(con))
         is_first = con.execute("SELECT count(*) FROM files").fetchone() == (0,)
         first_row = 0 if is_first else _single(con, "SELECT count(*) FROM typed")
-        con.execute(f"{'CREATE TEMP TABLE typed AS' if is_first else 'INSERT INTO typed BY NAME'} {query}")
+        try:
+            con.execute(f"{'CREATE TEMP TABLE typed AS' if is_first else 'INSERT INTO typed BY NAME'} {query}")
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:  # text in Parquet that is no UTF-8
+            raise BadInput(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
         newest = f"max({quote(table.happened)}) FILTER (fault IS NULL)" if table.happened else "NULL"
         con.execute(
             f"INSERT INTO files SELECT $first, $first + count(*), {newest} FROM typed WHERE rowid >= $first",

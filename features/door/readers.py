@@ -69,7 +69,7 @@ def locate(source: str, files: Sequence[Path]) -> list[Path]:
     if not source.startswith("package:"):
         return [path for path in files if fnmatch(path.name, source)]
     package, _, inside = source.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package)
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or spec.submodule_search_locations is None:
         raise BadInput(f"{source}: the package {package} is not installed; `pip install {package.replace('_', '-')}`")
     return [Path(spec.submodule_search_locations[0]) / inside]
@@ -214,12 +214,12 @@ def _distinct(header: Sequence[str], wanted: Sequence[str], path: Path) -> list[
 
 
 def expect_columns(source: Source, wanted: Sequence[str]) -> None:
-    """Check that a source has every column its mapping names.
+    """Check that a source has every column its mapping names, and that each holds one value a row.
 
     Raises
     ------
     BadInput
-        Listing the missing and the found columns, and the nearest name.
+        Listing the missing and the found columns, and the nearest name; or naming a nested column and its type.
     """
     found = list(source.types)
     missing = [name for name in dict.fromkeys(wanted) if name not in found]
@@ -228,3 +228,7 @@ def expect_columns(source: Source, wanted: Sequence[str]) -> None:
             f"{source.path.name}: no column {missing[0]}{nearest(missing[0], found)}\n"
             f"  missing: {', '.join(missing)}\n  found: {', '.join(found)}"
         )
+    for name in wanted:
+        kind = source.types[name]
+        if kind.endswith(("]", ")")) and not kind.startswith(("DECIMAL", "ENUM")):
+            raise BadInput(f"{source.path}: column {name} is {kind}; flatten it to one value a row before")
