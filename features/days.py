@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from features.calendar import BusinessCalendar
+from features.sql import literal, sql_paths
 
 Sums = tuple[tuple[str, ...], dict[str, str], str]  # keys, sums with their types, the SQL of the rows
 
@@ -45,7 +46,7 @@ def write(con: duckdb.DuckDBPyConnection, staged: Path, calendar: BusinessCalend
     before is written, exactly, since every column is a sum of integers or decimals.
     """
     con.execute(f"CREATE TEMP TABLE old_lines AS {_lines('FROM old', calendar)}")
-    new = f"FROM '{staged / 'order_lines.parquet'}'"
+    new = f"FROM read_parquet({sql_paths([staged / 'order_lines.parquet'])})"
     con.execute(f"CREATE TEMP VIEW new_lines AS {_lines(new, calendar)}")
     _split(con)
     rebuilt, simple = (f"the_order {word} (FROM entangled)" for word in ("IN", "NOT IN"))
@@ -58,12 +59,12 @@ def write(con: duckdb.DuckDBPyConnection, staged: Path, calendar: BusinessCalend
         f"COPY (SELECT {grouped}, {_named({name: f'sum({name})::{kind}' for name, kind in sums.items()})}"
         f" FROM ({_simple_days()} UNION ALL BY NAME {_difference(customer_days)}) GROUP BY {grouped}"
         f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in sums)} ORDER BY {grouped})"
-        f" TO '{staged / 'days.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
+        f" TO {literal(str(staged / 'days.parquet'))} (FORMAT parquet, COMPRESSION zstd)"
     )
     con.execute(
         f"COPY (SELECT customer_id, product_id, day, known_on, 1::BIGINT AS orders, quantity, revenue FROM new_lines"
         f" WHERE {simple} UNION ALL ({_difference(product_days)} ORDER BY ALL))"
-        f" TO '{staged / 'product_days.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
+        f" TO {literal(str(staged / 'product_days.parquet'))} (FORMAT parquet, COMPRESSION zstd)"
     )
 
 

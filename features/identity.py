@@ -26,6 +26,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from features.shop import Shop
+from features.sql import sql_paths
 
 # An alias that more ids than this hold at once is a shop's tablet or a test address, not a person
 # (an engineering bound, 2026-11-22: a household's device has a few).
@@ -142,14 +143,14 @@ def read_words(con: duckdb.DuckDBPyConnection, shop: Shop) -> bool:
     """
     con.execute("SET TimeZone = 'UTC'")
     day = shop.calendar.sql_day
-    parts = {table: [str(path) for path in shop.parts(table)] for table in ("identities", "customers")}
+    parts = {table: shop.parts(table) for table in ("identities", "customers")}
     said = []
     if parts["identities"]:
         said.append(
             "SELECT alias_type, alias, customer_id,"
             " concat_ws(chr(31), alias_type, alias, customer_id, epoch_us(linked_at)) AS link,"
             f" linked_at, unlinked_at, known_at, known_on, {day('unlinked_at')} AS until_day, filename AS load"
-            f" FROM read_parquet({parts['identities']}, filename = true) WHERE customer_id IS NOT NULL"
+            f" FROM read_parquet({sql_paths(parts['identities'])}, filename = true) WHERE customer_id IS NOT NULL"
         )
     for kind in OWN_ALIASES if parts["customers"] else ():
         at = "coalesce(known_at, signed_up_at)"
@@ -158,7 +159,7 @@ def read_words(con: duckdb.DuckDBPyConnection, shop: Shop) -> bool:
             f" concat_ws(chr(31), '{kind}', customer_id) AS link,"
             f" {at} AS linked_at, CAST(NULL AS TIMESTAMPTZ) AS unlinked_at, {at} AS known_at,"
             f" coalesce({day(at)}, {EVER}) AS known_on, CAST(NULL AS BIGINT) AS until_day, filename AS load"
-            f" FROM read_parquet({parts['customers']}, filename = true) WHERE customer_id IS NOT NULL"
+            f" FROM read_parquet({sql_paths(parts['customers'])}, filename = true) WHERE customer_id IS NOT NULL"
         )
     if not said:
         return False
@@ -171,7 +172,7 @@ def alias_holders(shop: Shop, days: tuple[int, ...], table: str) -> pd.DataFrame
 
     Any of several ids will do: they are one person. An alias held by too many is nobody's.
     """
-    parts = [str(path) for path in shop.parts(table)]
+    parts = sql_paths(shop.parts(table))
     named = f"(SELECT alias_type, alias FROM read_parquet({parts}, union_by_name = true) WHERE customer_id IS NULL)"
     links = links_in_force(shop, tuple(sorted(set(days))), named)
     keys = ["as_of_day", "alias_type", "alias"]

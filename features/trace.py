@@ -6,6 +6,7 @@ from features.door.forget import SEPARATOR, Trace
 from features.errors import BadInput
 from features.identity import aliases_of, persons
 from features.shop import Shop
+from features.sql import sql_paths
 
 NOW = 10**6  # a business day after every word: who is who by the newest of them
 
@@ -43,7 +44,7 @@ def trace(shop: Shop, customer_id: str) -> Trace:
 
 
 def _knows(con: duckdb.DuckDBPyConnection, shop: Shop, table: str, ids: tuple[str, ...]) -> bool:
-    source = f"read_parquet({[str(path) for path in shop.parts(table)]}, union_by_name = true)"
+    source = f"read_parquet({sql_paths(shop.parts(table))}, union_by_name = true)"
     if "customer_id" not in {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}:
         return False
     return (

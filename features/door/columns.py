@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from features.door import instants
 from features.door.mapping import TableMapping
-from features.door.readers import literal, quote
 from features.door.tables import STORED_AS
 from features.door.values import Typed, Values, condition
+from features.sql import literal, quote
 
 CONVERTED = {"revenue", "tax", "list_price", "discount", "cost"}  # of order lines, by the shop's rates
 # Canonical columns that are looked at whether or not the mapping has them; of the others only those it has are typed.

@@ -65,6 +65,10 @@ class Decoded:
                     f"{self.path}: not {self.encoding}: byte 0x{wrong} at offset {fed - pending + error.start}, line"
                     f" {line + before.count(chr(10))}; give the file's `encoding:` in the mapping, or save it again"
                 ) from None
+            except UnicodeError as error:  # UTF-16 without the mark that says which of the two
+                raise BadInput(
+                    f"{self.path}: not {self.encoding}: {error}; utf-16-le and utf-16-be need no byte order mark"
+                ) from None
             fed += len(piece)
             line += text.count("\n")
             if not self.garbled and not text.isascii() and (seen := GARBLED.search(text, 0, LOOKED_AT)):
@@ -82,8 +86,9 @@ def decoded(path: Path, declared: str) -> Decoded:
     """
     name = SUPERSETS.get(declared.lower(), declared.lower())
     try:
+        "".encode(name)  # raises for codecs that are of no text, such as hex
         name = codecs.lookup(name).name
-    except LookupError:
+    except (LookupError, ValueError):
         raise BadInput(
             f"encoding: {declared!r} is unknown; utf-8, cp932, euc_jp and utf-16 are among the known"
         ) from None

@@ -9,6 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
+from features.errors import BadInput
+
 DONE = ".done"  # `orders.csv.done` beside `orders.csv` says that its writer has finished
 SETTLED = timedelta(minutes=1)  # a file untouched for longer is not watched
 WATCHED_S = 1.0  # how long a younger one must keep its size
@@ -27,13 +29,21 @@ def gather(paths: Sequence[Path], sources: Sequence[str], now: datetime) -> Gath
 
     A path the user typed is theirs and is taken as it is. In a folder only regular, readable files are, that no one
     is still writing: marked by a ``.done`` file, or unchanged for a second, or for a minute by ``now``.
+
+    Raises
+    ------
+    BadInput
+        If a path does not exist.
     """
     files: list[Path] = []
     notes: list[str] = []
     dropped: set[Path] = set()
     for path in paths:
         if not path.is_dir():
-            files.append(path)
+            if not path.exists():
+                raise BadInput(f"{path}: no such file")
+            if _wanted(path, sources, notes.append):
+                files.append(path)
             continue
         found = [file for file in _regular(path, notes.append) if _wanted(file, sources, notes.append)]
         finished = _finished(found, now)

@@ -15,12 +15,12 @@ from pathlib import Path
 import duckdb
 
 from features import lake
-from features.door.readers import literal
 from features.door.secret import keyed, shop_key, sql_keyed
 from features.door.tables import Table
 from features.errors import Refused
 from features.home import Home
 from features.shop import Load, Shop
+from features.sql import literal
 
 TOMBSTONES = "forgotten.json"
 SEPARATOR = "\x1f"  # the door refuses ids with control characters

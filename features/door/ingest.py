@@ -16,7 +16,7 @@ from features.door.judge import STANDING, judge
 from features.door.ledger import Ledger, count, refuse_spoilt, unknown_products
 from features.door.mapping import Computed, Mapping
 from features.door.quarantine import Piece
-from features.door.readers import expect_columns, locate, quote
+from features.door.readers import expect_columns, locate
 from features.door.requeue import requeue_mapping
 from features.door.secret import shop_key
 from features.door.shaping import shaped
@@ -25,6 +25,7 @@ from features.door.values import Values, expect_whole_ids
 from features.errors import BadInput
 from features.home import Home
 from features.shop import Load, Shop, open_shop
+from features.sql import literal, quote
 
 MEMORY = "2200MB"  # of DuckDB, which spills what is more; with Python and its libraries well under 4 GB
 
@@ -73,7 +74,7 @@ def ingest(
         before = open_shop(home, mapping.shop) if (folder / "CURRENT.json").exists() else None
         if requeue:
             mapping = requeue_mapping(open_shop(home, mapping.shop).mapping, files)
-        gathered = gather(files, [how.source for how in mapping.tables.values()], now)
+        gathered = gather(files, mapping.sources(), now)
         work = _Work(mapping, before, now, allow_empty, gathered, _key(home, mapping), say)
         sources = work.sources(only_new)
         ledger = Ledger(warnings=gathered.notes)
@@ -166,7 +167,7 @@ class _Work:
             spill = Path(folder) / "text"
             spill.mkdir()
             con.execute(f"SET memory_limit = '{MEMORY}'")
-            con.execute(f"SET temp_directory = '{folder}/spilled'")
+            con.execute(f"SET temp_directory = {literal(f'{folder}/spilled')}")
             con.execute("SET TimeZone = 'UTC'")
             con.execute("CREATE TEMP TABLE files (first_row BIGINT, end_row BIGINT, newest TIMESTAMPTZ)")
             pieces = [self._type_rows(con, table, path, spill) for path in paths]
@@ -198,7 +199,10 @@ class _Work:
         source.notes.extend(values.collisions(con))
         is_first = con.execute("SELECT count(*) FROM files").fetchone() == (0,)
         first_row = 0 if is_first else _single(con, "SELECT count(*) FROM typed")
-        con.execute(f"{'CREATE TEMP TABLE typed AS' if is_first else 'INSERT INTO typed BY NAME'} {query}")
+        try:
+            con.execute(f"{'CREATE TEMP TABLE typed AS' if is_first else 'INSERT INTO typed BY NAME'} {query}")
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:  # text in Parquet that is no UTF-8
+            raise BadInput(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
         newest = f"max({quote(table.happened)}) FILTER (fault IS NULL)" if table.happened else "NULL"
         con.execute(
             f"INSERT INTO files SELECT $first, $first + count(*), {newest} FROM typed WHERE rowid >= $first",
@@ -237,4 +241,4 @@ def _write(con: duckdb.DuckDBPyConnection, table: Table, staged: Path) -> None:
         query = f"{rows % (', 1::TINYINT AS sign', 'accepted')} UNION ALL {rows % (', -1::TINYINT', 'taken_back')}"
     else:
         query = rows % ("", "accepted") + (f" ORDER BY {', '.join(table.key)}" if table.happened is None else "")
-    con.execute(f"COPY ({query}) TO '{staged / table.name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
+    con.execute(f"COPY ({query}) TO {literal(f'{staged / table.name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")

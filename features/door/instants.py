@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from features.calendar import constant_offset
-from features.door.readers import literal
+from features.sql import literal
 
 # Numbers that stand for instants: (what a text must look like, microseconds per unit)
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}

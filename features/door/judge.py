@@ -9,9 +9,9 @@ import duckdb
 
 from features.calendar import BusinessCalendar
 from features.door.mapping import TableMapping
-from features.door.readers import quote
 from features.door.tables import STORED_AS, Table
 from features.shop import Shop
+from features.sql import quote, sql_paths
 
 GOOD = "fault IS NULL AND aside IS NULL"
 STANDING = f"{GOOD} AND typed.rowid NOT IN (SELECT n FROM fates)"
@@ -54,7 +54,7 @@ def _names(columns: tuple[str, ...]) -> str:
 
 def _recall(con: Connection, table: Table, before: Shop | None) -> None:
     """Write `old`: the lake's rows that this load may repeat or change, numbered ``nth`` in the order they came."""
-    parts = [str(path) for path in before.parts(table.name)] if before else []
+    parts = before.parts(table.name) if before else []
     if not parts:
         columns = ", ".join(f"{quote(column.name)} {STORED_AS[column.kind]}" for column in table.columns)
         con.execute(f"CREATE TEMP TABLE old ({columns}, day BIGINT, known_on BIGINT, sign TINYINT, nth BIGINT)")
@@ -78,7 +78,7 @@ def _recall(con: Connection, table: Table, before: Shop | None) -> None:
         )
     con.execute(
         f"CREATE TEMP TABLE old AS SELECT * EXCLUDE (filename), row_number() OVER (ORDER BY filename) AS nth"
-        f" FROM read_parquet({parts}, union_by_name = true, filename = true) WHERE {where}"
+        f" FROM read_parquet({sql_paths(parts)}, union_by_name = true, filename = true) WHERE {where}"
     )
 
 
@@ -198,9 +198,9 @@ def _quarantine_conflicts(con: Connection, key: tuple[str, ...]) -> None:
 def _last_words(con: Connection, table: Table, before: Shop | None) -> None:
     """Judge facts: a key's last row stands; the others repeat it or are superseded, as it may repeat the lake's."""
     key, names = _names(table.key), _names(_content(con, table))
-    parts = [str(path) for path in before.parts(table.name)] if before else []
+    parts = before.parts(table.name) if before else []
     standing = (
-        f"SELECT hash({names}) AS h, {key} FROM read_parquet({parts}, union_by_name = true, filename = true)"
+        f"SELECT hash({names}) AS h, {key} FROM read_parquet({sql_paths(parts)}, union_by_name = true, filename = true)"
         f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY filename DESC) = 1"
         if parts
         else f"SELECT 0::UBIGINT AS h, {key} FROM typed LIMIT 0"

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
+import duckdb
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from features.calendar import BusinessCalendar
 from features.door.tables import TABLES
@@ -18,21 +19,68 @@ SHOPS = Path(__file__).resolve().parent.parent / "shops"
 FRAGMENTS = ("ga4", "mailtool")  # tables for other shops' mappings to include; no shops of their own
 
 
+TIME_WORDS = ("epoch_s", "epoch_ms", "epoch_us", "excel")  # formats that are numbers
+
+
 class Strict(BaseModel):
     """A block whose unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _regex(text: str) -> str:
+    """Check a regular expression by the engine that will run it (RE2: no look-around, no back references)."""
+    try:
+        duckdb.execute("SELECT regexp_matches('', ?)", [text])
+    except duckdb.Error as error:
+        raise ValueError(f"{text!r} is no regular expression (RE2): {_reason(error)}") from None
+    return text
+
+
+def _strptime(text: str) -> str:
+    """Check one form of times; one without a place for anything would fit nothing."""
+    if text in TIME_WORDS:
+        return text
+    try:
+        duckdb.execute("SELECT try_strptime('', ?)", [text])
+    except duckdb.Error as error:
+        raise ValueError(f"{text!r} is no strptime format such as %Y/%m/%d %H:%M: {_reason(error)}") from None
+    if "%" not in text:
+        raise ValueError(f"{text!r} is no strptime format such as %Y/%m/%d %H:%M, nor {', '.join(TIME_WORDS)}")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no IANA time zone, such as Asia/Tokyo") from None
+    return name
+
+
+def _reason(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0].split(": ", 1)[-1]
+
+
+Pattern = Annotated[str, AfterValidator(_regex)]
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
 class Condition(Strict):
     """What a source value must be; all the given ones must hold. Compared as text but for ``min`` and ``max``."""
 
     is_in: list[str] | None = Field(default=None, alias="in")
-    matches: str | None = None  # a regular expression found anywhere in the value
-    not_matches: str | None = None
+    matches: Pattern | None = None  # a regular expression found anywhere in the value
+    not_matches: Pattern | None = None
     empty: bool | None = None
-    min: float | None = None
-    max: float | None = None
+    min: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    max: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Condition":
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(f"says nothing; give a value, a list of them, or {', '.join(_names(Condition))}")
+        return self
 
 
 def _condition(value: object) -> object:
@@ -42,19 +90,24 @@ def _condition(value: object) -> object:
     return {"in": [str(value)]} if isinstance(value, str | int | float) and not isinstance(value, bool) else value
 
 
-When = dict[str, Annotated[Condition, BeforeValidator(_condition)]]
+When = Annotated[dict[str, Annotated[Condition, BeforeValidator(_condition)]], Field(min_length=1)]
+SourceColumns = Annotated[list[str], Field(min_length=1)]
+
+
+def _names(model: type[Strict]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 class Computed(Strict):
     """A canonical column that is not simply one source column. Exactly one way of computing it is given."""
 
     constant: str | None = None
-    first: list[str] | None = None  # the first of these columns that is not empty
+    first: SourceColumns | None = None  # the first of these columns that is not empty
     hmac: str | None = None  # personal data (e-mail, phone): only its HMAC by the shop's key is kept
-    sum: list[str] | None = None
-    product: list[str] | None = None
-    less: list[str] | None = None  # with `sum` or `product`: what is taken off it; an empty one takes nothing off
-    join: list[str] | None = None  # texts with `separator` between; empty parts are left out
+    sum: SourceColumns | None = None
+    product: SourceColumns | None = None
+    less: SourceColumns | None = None  # with `sum` or `product`: what is taken off it; an empty one takes nothing off
+    join: SourceColumns | None = None  # texts with `separator` between; empty parts are left out
     separator: str = " > "
     nth: str | None = None  # the row's place, from 1, among its file's rows with the same value of this column
     when: When | None = None  # with `constant`: else the column is `otherwise`, or empty
@@ -141,10 +194,12 @@ class TableMapping(Strict):
     delimiter: str | None = None  # default a comma, in .tsv a tab
     sheet: str | None = None  # of a workbook; default its first
     # strptime formats, or epoch_s, epoch_ms, epoch_us, excel (days since 1899-12-30)
-    formats: list[str] = Field(default=["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
+    formats: Annotated[list[Annotated[str, AfterValidator(_strptime)]], Field(min_length=1)] = Field(
+        default=["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
+    )
     numbers: Numbers = Numbers()
     ids: Ids = Ids()
-    zone: str | None = None  # the zone of times written without one; default the shop's
+    zone: Zone | None = None  # the zone of times written without one; default the shop's
     join: JoinedFile | None = None
     fill_down: FillDown | None = None
     columns: dict[str, str | Computed]
@@ -187,10 +242,10 @@ class Mapping(Strict):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     tax: Literal["included", "excluded"]
     language: Literal["ja", "en"] = "ja"
-    timezone: str = "Asia/Tokyo"
+    timezone: Zone = "Asia/Tokyo"
     day_starts_at: time = time(0)
     clock: Literal["system"] | date = "system"
-    rates: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Annotated[Decimal, Field(gt=0)]] = Field(
+    rates: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Annotated[Decimal, Field(gt=0, lt=100_000)]] = Field(
         default_factory=dict
     )  # what one unit of another currency is worth; without it rows in it are quarantined
     notice: str | None = None  # what its licence asks to be shown
@@ -202,10 +257,6 @@ class Mapping(Strict):
 
     @model_validator(mode="after")
     def _known_names(self) -> "Mapping":
-        try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"timezone: {self.timezone!r} is no IANA time zone, such as Asia/Tokyo") from None
         if "order_lines" not in self.tables:
             raise ValueError("tables: order_lines is required")
         for name, table in self.tables.items():
@@ -217,6 +268,11 @@ class Mapping(Strict):
             if lacking:
                 raise ValueError(f"tables.{name}.columns: {lacking[0]} is required")
         return self
+
+    def sources(self) -> list[str]:
+        """List the sources of its tables and of what they join."""
+        tables = self.tables.values()
+        return [how.source for how in tables] + [how.join.source for how in tables if how.join]
 
     @property
     def calendar(self) -> BusinessCalendar:
@@ -272,11 +328,26 @@ def load_mapping(path: Path) -> Mapping:
 def parse_mapping(content: bytes, named: str) -> Mapping:
     """Read a mapping's text; ``named`` is what errors call it."""
     try:
-        return Mapping.model_validate(_with_included(yaml.safe_load(content), named))
+        return Mapping.model_validate(_with_included(yaml.load(content, _Yaml), named))
     except yaml.YAMLError as error:
         raise BadInput(f"{named}: not YAML: {error}") from None
     except ValidationError as error:
-        raise BadInput("\n".join(f"{named}: {_explain(e)}" for e in error.errors(include_url=False))) from None
+        found = error.errors(include_url=False)
+        # of a column that is a block, that it is no text either need not be said
+        told = [e for e in found if not (e["type"] == "string_type" and isinstance(e["input"], dict))] or found
+        raise BadInput("\n".join(f"{named}: {_explain(e)}" for e in told)) from None
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: which of the two is meant is not guessed."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def _with_included(document: Any, named: str) -> Any:
@@ -324,8 +395,8 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
     }
     model: type[Strict] = Mapping
     for index, part in enumerate(location):
-        if part in blocks:
-            model = blocks[part]
+        if part in blocks or str(part).endswith("Computed]"):
+            model = blocks.get(part, Computed)
         elif index > 0 and location[index - 1] == "tables":
             model = TableMapping
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return _names(model)

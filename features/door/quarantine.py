@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from features.door.mapping import Computed, TableMapping
-from features.door.readers import Source, literal, quote
+from features.door.readers import Source
 from features.door.secret import pseudonym
 from features.door.tables import Table
 from features.door.values import EMAIL, PHONE
+from features.sql import literal, quote
 
 # code -> what would be right
 RIGHT = {
@@ -36,6 +37,7 @@ RIGHT = {
 
 
 LEADING = ("table", "file", "line", "column", "value", "code", "expected")  # before the row's own columns
+ROW = "okaeri_row"  # a row's number in its source, from 0
 
 
 class Piece(NamedTuple):
@@ -58,10 +60,10 @@ def write(
     Of the row the columns the mapping reads are kept, those of ``hmac`` only as their pseudonym.
     """
     names = how.source_columns()
-    texts = "".join(f", {quote(kept_as(name))} VARCHAR" for name in names)
+    columns = "".join(f", {quote(kept_as(name))} VARCHAR" for name in names)
     con.execute(
         'CREATE OR REPLACE TEMP TABLE quarantine ("table" VARCHAR, file VARCHAR, line BIGINT, "column" VARCHAR,'
-        f" value VARCHAR, code VARCHAR, expected VARCHAR{texts})"
+        f" value VARCHAR, code VARCHAR, expected VARCHAR{columns})"
     )
     con.execute(
         "CREATE TEMP TABLE refused AS SELECT rowid AS n, fault FROM typed WHERE fault IS NOT NULL AND aside IS NULL"
@@ -76,14 +78,15 @@ def write(
             continue
         places = pd.DataFrame({"n": rows, "line": piece.source.lines(rows)})
         con.register("places", places)
-        kept = "".join(f", {_text(piece.source, name)} AS {quote(kept_as(name))}" for name in names)
+        texts = "".join(f", {_text(piece.source, name)} AS {quote(kept_as(name))}" for name in names)
+        kept = "".join(f", s.{quote(kept_as(name))}" for name in names)
         con.execute(
             f'INSERT INTO quarantine BY NAME SELECT {literal(table.name)} AS "table", {literal(piece.source.path.name)}'
             ' AS file, places.line, refused.fault.column AS "column", refused.fault.value AS value,'
             " refused.fault.code AS code,"
             f" CASE refused.fault.code {right} END AS expected{kept}"
-            f" FROM (SELECT *, row_number() OVER () - 1 AS okaeri_row FROM {piece.source.relation}) s"
-            f" JOIN places ON okaeri_row = places.n JOIN refused ON refused.n = okaeri_row + {piece.first_row}"
+            f" FROM (SELECT row_number() OVER () - 1 AS {ROW}{texts} FROM {piece.source.relation}) s"
+            f" JOIN places ON s.{ROW} = places.n JOIN refused ON refused.n = places.n + {piece.first_row}"
         )
         con.unregister("places")
     _hide_personal_data(con, [kept_as(name) for name in names if kept_as(name) not in hashed], hashed, key)
@@ -99,7 +102,8 @@ def kept_as(name: str) -> str:
     >>> kept_as("受注番号"), kept_as("line")
     ('受注番号', 'source_line')
     """
-    return f"source_{name}" if name in LEADING or name.startswith("source_") else name
+    lower = name.lower()  # SQL's names are the same in upper and lower case
+    return f"source_{name}" if lower in (*LEADING, ROW) or lower.startswith("source_") else name
 
 
 def _text(source: Source, name: str) -> str:

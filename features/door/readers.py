@@ -22,6 +22,7 @@ from features.door.decode import Decoded, decoded
 from features.door.mapping import TableMapping, nearest
 from features.door.records import AT, CONTROL, LONG, LONGEST, PLUS, Broken, Records, clean, scan
 from features.errors import BadInput
+from features.sql import literal, sql_paths
 
 BATCH_ROWS = 131_072
 BROKEN_ROWS_REFUSED = 0.01  # faults.md A25
@@ -57,16 +58,6 @@ class Source:
         return self.records.lines(rows) if self.records else rows + 1
 
 
-def quote(name: str) -> str:
-    """Quote a column's name for SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Quote a text for SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def locate(source: str, files: Sequence[Path]) -> list[Path]:
     """Find the files of one mapped source: inside a package, or among the files given.
 
@@ -78,7 +69,7 @@ def locate(source: str, files: Sequence[Path]) -> list[Path]:
     if not source.startswith("package:"):
         return [path for path in files if fnmatch(path.name, source)]
     package, _, inside = source.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package)
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or spec.submodule_search_locations is None:
         raise BadInput(f"{source}: the package {package} is not installed; `pip install {package.replace('_', '-')}`")
     return [Path(spec.submodule_search_locations[0]) / inside]
@@ -118,7 +109,7 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
         _distinct(file.schema_arrow.names, file.schema_arrow.names, path)
         for _ in file.iter_batches(batch_size=BATCH_ROWS):
             pass
-    relation = f"read_parquet({literal(str(path))}, hive_partitioning = false)"
+    relation = f"read_parquet({sql_paths([path])}, hive_partitioning = false)"
     return Source(path, relation, {row[0]: row[1] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()})
 
 
@@ -164,7 +155,7 @@ def _delimited(text: Decoded, delimiter: str, wanted: Sequence[str], spill: Path
             file.writelines(clean(_body(text, first_line), delimiter, len(header)))
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
     relation = (  # everything DuckDB would otherwise guess is said
-        f"read_csv({literal(str(readable))}, auto_detect = false, header = false, skip = {skip},"
+        f"read_csv({sql_paths([readable])}, auto_detect = false, header = false, skip = {skip},"
         f" columns = {{{columns}}}, delim = {literal(delimiter)},"
         f" quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = true,"
         f" strict_mode = true, null_padding = false, max_line_size = {2 * LONGEST})"
@@ -223,12 +214,12 @@ def _distinct(header: Sequence[str], wanted: Sequence[str], path: Path) -> list[
 
 
 def expect_columns(source: Source, wanted: Sequence[str]) -> None:
-    """Check that a source has every column its mapping names.
+    """Check that a source has every column its mapping names, and that each holds one value a row.
 
     Raises
     ------
     BadInput
-        Listing the missing and the found columns, and the nearest name.
+        Listing the missing and the found columns, and the nearest name; or naming a nested column and its type.
     """
     found = list(source.types)
     missing = [name for name in dict.fromkeys(wanted) if name not in found]
@@ -237,3 +228,7 @@ def expect_columns(source: Source, wanted: Sequence[str]) -> None:
             f"{source.path.name}: no column {missing[0]}{nearest(missing[0], found)}\n"
             f"  missing: {', '.join(missing)}\n  found: {', '.join(found)}"
         )
+    for name in wanted:
+        kind = source.types[name]
+        if kind.endswith(("]", ")")) and not kind.startswith(("DECIMAL", "ENUM")):
+            raise BadInput(f"{source.path}: column {name} is {kind}; flatten it to one value a row before")

@@ -21,6 +21,8 @@ def requeue_mapping(mapping: Mapping, files: Sequence[Path]) -> Mapping:
         If a file is no quarantine of this shop, or two hold rows of one table.
     """
     tables: dict[str, TableMapping] = {}
+    if not files:
+        raise BadInput("--requeue takes quarantine files in again: name them")
     for path in files:
         table, how = _requeued(mapping, path)
         if table in tables:
@@ -37,11 +39,18 @@ def _requeued(mapping: Mapping, path: Path) -> tuple[str, TableMapping]:
     BadInput
         If the file is no quarantine of this shop.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if not set(LEADING) <= set(reader.fieldnames or ()):
-            raise BadInput(f"{path}: no quarantine file; expected the columns {', '.join(LEADING)} and the row's own")
-        tables = {row["table"] for row in reader}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if not set(LEADING) <= set(reader.fieldnames or ()):
+                raise BadInput(
+                    f"{path}: no quarantine file; expected the columns {', '.join(LEADING)} and the row's own"
+                )
+            tables = {row["table"] for row in reader}
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 at byte {error.start}; save it as CSV UTF-8") from None
+    except (OSError, csv.Error) as error:
+        raise BadInput(f"{path}: cannot be read as CSV: {error}") from None
     if len(tables) != 1:
         raise BadInput(f"{path}: rows of {len(tables)} tables; expected those of one")
     [table] = tables

@@ -10,8 +10,9 @@ import pyarrow as pa
 from duckdb.func import PythonUDFType
 
 from features.door.mapping import Computed, FillDown, JoinedFile, TableMapping, place_in
-from features.door.readers import Source, expect_columns, locate, open_source, quote
+from features.door.readers import Source, expect_columns, locate, open_source
 from features.errors import BadInput
+from features.sql import quote
 
 ROW = "okaeri_row"  # the number of a source's row, where its order has to be kept through a join
 

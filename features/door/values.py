@@ -7,11 +7,12 @@ import duckdb
 
 from features.door import instants
 from features.door.mapping import Computed, Condition, Mapping, TableMapping, When, place_in
-from features.door.readers import Source, literal, quote
+from features.door.readers import Source
 from features.door.records import AT, CONTROL, LONG, PLUS
 from features.door.secret import sql_keyed
 from features.door.tables import STORED_AS, Column, Table
 from features.errors import BadInput
+from features.sql import literal, quote
 
 # Engineering bounds, 2026-11-21: wider than any shop seen, narrower than what overflows DECIMAL(18,4).
 LARGEST_AMOUNT = 1_000_000_000

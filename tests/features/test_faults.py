@@ -3,21 +3,26 @@
 import gzip
 import os
 import random
+import re
 import threading
 import time
 import zipfile
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features.door.mapping import parse_mapping
 from features.errors import BadInput, Refused
+from features.frame import feature_frame
+from features.trace import trace
 from features.volume import expect_usual_volume
 from tests.features.test_frame import one_order
 from tests.features.test_ingest import HEADER, PLAIN, order, quarantine, rows, take
-from tests.worlds import at, examples, lake_rows, mapping_text, number
+from tests.worlds import Toy, at, examples, instant, lake_rows, mapping_text, number
 
 MANY = [order(n) for n in range(100, 400)]  # so that one bad row is less than 1 %
 
@@ -359,6 +364,133 @@ def test_rows_corrected_in_the_quarantine_come_in_and_the_others_stay(mapped):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match="no quarantine file"):
         toy.take([path], requeue=True)
+
+
+@pytest.mark.parametrize("name", ["line", "Line", "FILE", "n", "Code", "okaeri_row", "places", "source_file", "it's"])
+def test_a_row_is_quarantined_and_corrected_whatever_its_columns_are_called(new_toy, name):
+    toy = new_toy(["order_lines"], mapping=PLAIN.replace("quantity: quantity", f'quantity: "{name}"').encode())
+    take(toy, rows(order(1), order(2, quantity="two")).replace("quantity", name, 1))
+    path = toy.folder / "corrected.csv"
+    path.write_bytes((toy.shop.loads[0].path / "quarantine_order_lines.csv").read_bytes().replace(b"p,two", b"p,2"))
+    assert toy.take([path], requeue=True).accepted == 1
+    assert kept(toy, "quantity") == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["orders*.csv", "orders?.csv", "orders[1].csv", "orders'2024.csv", "orders 1.csv"])
+def test_a_file_is_read_by_its_own_name_and_no_pattern(mapped, name):
+    toy = mapped()
+    folder = toy.folder / "named"
+    folder.mkdir()
+    (folder / "ordersX.csv").write_text(rows(order(9)))
+    (folder / name).write_text(rows(order(1)))
+    assert toy.take([folder / name]).rows_in == 1
+    assert kept(toy, "order_id") == ["o1"]
+
+
+def test_a_home_may_have_an_apostrophe_in_its_path(tmp_path):
+    (tmp_path / "o'brien").mkdir()
+    toy = Toy(tmp_path / "o'brien", ["order_lines", "products", "customers", "identities"])
+    said = {
+        "customers": [{"customer_id": "a"}],
+        "identities": [{"alias_type": "device", "alias": "d", "customer_id": "a", "linked_at": at(0)}],
+    }
+    for n in (1, 2):
+        toy.load(said | {"order_lines": [one_order(day=n)], "products": [{"product_id": f"p{n}"}]})
+    assert kept(toy, "order_id") == ["a1", "a2"]
+    assert len(feature_frame(toy.shop, instant(20))) == 1
+    assert trace(toy.shop, "a").orders == ("a1", "a2")
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ("zone: Asia/Tokio", "zone: 'Asia/Tokio' is no IANA time zone"),
+        ("formats: ['%Q']", "formats.0: '%Q' is no strptime format"),
+        ("formats: [yyyy-mm-dd]", "formats.0: 'yyyy-mm-dd' is no strptime format"),
+        ("formats: []", "formats: List should have at least 1 item"),
+        ("returns: {quantity: {matches: '(('}}", "matches: '((' is no regular expression"),
+        ("returns: {quantity: {not_matches: '(?!x)'}}", "not_matches: '(?!x)' is no regular expression"),
+        ("returns: {quantity: {}}", "returns.quantity: says nothing"),
+        ("returns: {}", "returns: Dictionary should have at least 1 item"),
+        ("returns: {quantity: {min: .nan}}", "min: Input should be a finite number"),
+        ("source: twice", "key 'source' stands twice"),
+    ],
+)
+def test_a_mistake_in_a_mapping_is_named_before_anything_is_read(mapped, extra, told):
+    with pytest.raises(BadInput, match=re.escape(told)):
+        take(mapped(extra), rows(order(1)))
+
+
+@pytest.mark.parametrize("computed", ["{sum: []}", "{first: []}", "{constnt: x}"])
+def test_a_mistake_in_a_computed_column_is_one_message(mapped, computed):
+    with pytest.raises(BadInput) as error:
+        take(mapped(columns=f"coupon_id: {computed}, "), rows(order(1)))
+    assert str(error.value).count("\n") == 0
+    assert "constnt" not in computed or "did you mean constant?" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["hex", "rot13", "zip", "a\\0b", ""])
+def test_an_encoding_that_is_of_no_text_is_unknown(mapped, name):
+    assert "is unknown" in refused(mapped(f'encoding: "{name}"'), rows(order(1)))
+
+
+def test_utf_16_without_its_mark_is_refused_with_what_would_be_right(mapped):
+    text = rows(order(1))
+    assert "utf-16-le" in refused(mapped("encoding: utf-16"), text.encode("utf-16-le"))
+    assert take(mapped("encoding: utf-16-le"), text.encode("utf-16-le")).accepted == 1
+
+
+def test_a_typed_path_is_never_passed_over_in_silence(mapped):
+    toy = mapped()
+    with pytest.raises(BadInput, match="nowhere: no such file"):
+        toy.take([toy.folder / "nowhere"])
+    (toy.folder / "ordres.csv").write_text(rows(order(1)))
+    (toy.folder / "orders.csv").write_text(rows(order(2)))
+    ledger = toy.take([toy.folder / "ordres.csv", toy.folder / "orders.csv"])
+    assert ledger.warnings == [f"{toy.folder}/ordres.csv: ignored: matches no source of the mapping"]
+
+
+def test_a_joined_file_is_found_in_a_folder(mapped):
+    toy = mapped("join: {source: 'people*', key: customer_id}", columns="channel: how, ")
+    folder = toy.folder / "drop"
+    folder.mkdir()
+    (folder / "orders.csv").write_text(rows(order(1)))
+    (folder / "people.csv").write_text("customer_id,how\na,shop\n")
+    ledger = toy.take([folder])
+    assert (ledger.accepted, ledger.warnings, kept(toy, "channel")) == (1, [], ["shop"])
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.struct([("x", pa.int64())])])
+@pytest.mark.parametrize("how", ["item", "{first: [item]}"])
+def test_a_nested_column_is_refused(new_toy, tmp_path, kind, how):
+    toy = new_toy(["order_lines"], mapping=PLAIN.replace("product_id: product_id", f"product_id: {how}").encode())
+    table = pa.Table.from_pylist([one_order()]).drop_columns(["product_id"])
+    nested = pa.array([[1] if pa.types.is_list(kind) else {"x": 1}], kind)
+    pq.write_table(table.append_column("item", nested), tmp_path / "orders.parquet")
+    with pytest.raises(BadInput, match="flatten it to one value"):
+        toy.take([tmp_path / "orders.parquet"])
+
+
+def test_text_in_parquet_that_is_no_utf_8_is_refused(mapped, tmp_path):
+    path = tmp_path / "orders.parquet"
+    pq.write_table(pa.Table.from_pylist([one_order()]), path, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"p1", b"p\xb6"))
+    with pytest.raises(BadInput, match="cannot be read"):
+        mapped().take([path])
+
+
+@pytest.mark.parametrize("content", ["受注番号".encode("cp932"), b"", b"PAR1\xff\xfe", None])
+def test_what_is_no_quarantine_is_refused_by_name(mapped, content):
+    toy = mapped()
+    take(toy, rows(order(1)))
+    path = toy.folder / "corrected.csv"
+    if content is not None:
+        path.write_bytes(content)
+    for files in ([path], [toy.folder]):
+        with pytest.raises(BadInput, match=str(files[0])):
+            toy.take(files, requeue=True)
+    with pytest.raises(BadInput, match="name them"):
+        toy.take([], requeue=True)
 
 
 # ---- A38: personal data -----------------------------------------------------------------------------------------

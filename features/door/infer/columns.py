@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 
 from features.door.infer.sample import Sample
-from features.door.readers import literal, quote
 from features.door.values import NUMBERS
+from features.sql import literal, quote
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y年%m月%d日", "%Y%m%d")
 _TIMES = (" %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M", " %H:%M:%S.%f", "T%H:%M:%S.%f", "")

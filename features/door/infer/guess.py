@@ -8,8 +8,8 @@ import duckdb
 from features.door.infer.columns import Seen, plain
 from features.door.infer.sample import Sample
 from features.door.infer.words import FILES, NAMES, POSTAGE, PURCHASES, REVENUE, UNIT_PRICE, likeness, translate
-from features.door.readers import literal, quote
 from features.door.tables import TABLES, Column
+from features.sql import literal, quote
 
 SURE = 0.5  # below it a column is left to a person; engineering choice, 2026-11-22
 SAME = 0.99  # share of rows that must agree for two columns to be said to agree

@@ -10,7 +10,7 @@ from features.door.infer.columns import look
 from features.door.infer.guess import Guess, assign
 from features.door.infer.sample import Sample
 from features.door.infer.words import ORDER, likeness
-from features.door.readers import quote
+from features.sql import quote
 
 
 def join_lines(con: duckdb.DuckDBPyConnection, samples: Sequence[Sample]) -> tuple[Guess, str] | None:

@@ -1,0 +1,24 @@
+"""Names, texts and file paths as they are written in SQL."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def quote(name: str) -> str:
+    """Quote a column's name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def sql_paths(paths: Iterable[Path]) -> str:
+    """Write files as a list of SQL; what DuckDB would take for a pattern stands for itself.
+
+    >>> sql_paths([Path("o'brien/sales*.csv")])
+    "['o''brien/sales[*].csv']"
+    """
+    plain = ("".join(f"[{c}]" if c in "*?[" else c for c in str(path)) for path in paths)
+    return f"[{', '.join(map(literal, plain))}]"
