@@ -13,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.shop import Shop
-from features.sql import literal
+from features.sql import sql_paths
 
 KEYS = ["as_of_day", "customer_id"]
 RESPONSE_KINDS = ("delivered", "open", "click", "redeem", "unsubscribe", "block", "bounce", "complaint")
@@ -49,7 +49,7 @@ class Lake:
     def read(self, table: str, **days: str) -> ir.Table:
         """Read a canonical or additive table; each of ``days`` names an instant (SQL) whose business day is added."""
         added = "".join(f", {self.shop.calendar.sql_day(instant)} AS {name}" for name, instant in days.items())
-        paths = f"[{', '.join(literal(str(path)) for path in self.shop.parts(table))}]"
+        paths = sql_paths(self.shop.parts(table))
         view = "_".join(("lake", table, *days))
         self.con.raw_sql(
             f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT *{added} FROM read_parquet({paths}, filename = true,"

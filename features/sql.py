@@ -15,10 +15,18 @@ def literal(text: str) -> str:
 
 
 def sql_paths(paths: Iterable[Path]) -> str:
-    """Write files as a list of SQL; what DuckDB would take for a pattern stands for itself.
+    """Write files as a list of SQL.
 
-    >>> sql_paths([Path("o'brien/sales*.csv")])
-    "['o''brien/sales[*].csv']"
+    >>> sql_paths([Path("o'brien/a.parquet")])
+    "['o''brien/a.parquet']"
     """
-    plain = ("".join(f"[{c}]" if c in "*?[" else c for c in str(path)) for path in paths)
-    return f"[{', '.join(map(literal, plain))}]"
+    return f"[{', '.join(literal(str(path)) for path in paths)}]"
+
+
+def sql_file(path: Path) -> str:
+    """Write one file whoever named it: what DuckDB would take for a pattern stands for itself.
+
+    >>> sql_file(Path("sales*.csv"))
+    "'sales[*].csv'"
+    """
+    return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))

@@ -22,7 +22,7 @@ from features.door.decode import Decoded, decoded
 from features.door.mapping import TableMapping, nearest
 from features.door.records import AT, CONTROL, LONG, LONGEST, PLUS, Broken, Records, clean, scan
 from features.errors import BadInput
-from features.sql import literal, sql_paths
+from features.sql import literal
 
 BATCH_ROWS = 131_072
 BROKEN_ROWS_REFUSED = 0.01  # faults.md A25
@@ -109,7 +109,7 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
         _distinct(file.schema_arrow.names, file.schema_arrow.names, path)
         for _ in file.iter_batches(batch_size=BATCH_ROWS):
             pass
-    relation = f"read_parquet({sql_paths([path])}, hive_partitioning = false)"
+    relation = f"read_parquet({sql_file(path)}, hive_partitioning = false)"
     return Source(path, relation, {row[0]: row[1] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()})
 
 
@@ -155,7 +155,7 @@ def _delimited(text: Decoded, delimiter: str, wanted: Sequence[str], spill: Path
             file.writelines(clean(_body(text, first_line), delimiter, len(header)))
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
     relation = (  # everything DuckDB would otherwise guess is said
-        f"read_csv({sql_paths([readable])}, auto_detect = false, header = false, skip = {skip},"
+        f"read_csv({sql_file(readable)}, auto_detect = false, header = false, skip = {skip},"
         f" columns = {{{columns}}}, delim = {literal(delimiter)},"
         f" quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = true,"
         f" strict_mode = true, null_padding = false, max_line_size = {2 * LONGEST})"
