@@ -22,7 +22,7 @@ from features.door.decode import Decoded, decoded
 from features.door.mapping import TableMapping, nearest
 from features.door.records import AT, CONTROL, LONG, LONGEST, PLUS, Broken, Records, clean, scan
 from features.errors import BadInput
-from features.sql import literal
+from features.sql import literal, sql_file
 
 BATCH_ROWS = 131_072
 BROKEN_ROWS_REFUSED = 0.01  # faults.md A25
