@@ -114,7 +114,7 @@ class Writer:
             back = "is_return OR coalesce(status = 'returned', false)"
             replaced["quantity"] = f"CASE WHEN {back} THEN -abs(quantity) ELSE quantity END"
             revenue = replaced.get("revenue", "revenue")
-            replaced["revenue"] = f"CASE WHEN {back} THEN -abs({revenue}) ELSE {revenue} END"
+            replaced["revenue"] = f"CASE WHEN {back} OR quantity < 0 THEN -abs({revenue}) ELSE {revenue} END"
         day = calendar.sql_day(name)
         known = f"CASE WHEN known_at > {name} THEN {calendar.sql_day('known_at')} ELSE {day} END"  # greatest skips NULL
         return (

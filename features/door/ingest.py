@@ -140,6 +140,9 @@ class _Work:
             for path in locate(how.source, self.gathered.files):
                 if not path.is_file():
                     raise BadInput(f"{path}: no such file")
+                if path in self.gathered.dropped and path.stat().st_size == 0:
+                    self.gathered.notes.append(f"{path}: skipped: empty")
+                    continue
                 key = f"{name}/{path.name}"
                 if key in self.checksums:  # a row is known by its file's name and its line
                     raise BadInput(
@@ -208,7 +211,7 @@ class _Work:
             f"INSERT INTO files SELECT $first, $first + count(*), {newest} FROM typed WHERE rowid >= $first",
             {"first": first_row},
         )
-        if not self.allow_empty and _single(con, "SELECT count(*) FROM typed") == first_row and not source.broken:
+        if not (self.allow_empty or path in self.gathered.dropped) and _single(con, "SELECT count(*) FROM typed") == first_row and not source.broken:
             raise BadInput(f"{path}: a header and no rows; give --allow-empty if that is right")
         refuse_spoilt(con, source, first_row)
         return Piece(source, first_row)

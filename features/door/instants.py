@@ -53,7 +53,8 @@ def _exact(said: str, kind: str, formats: Sequence[str]) -> list[str]:
         return []
     text = said if kind == "VARCHAR" else f"CAST({said} AS VARCHAR)"
     offset = [name for name in formats if "%z" in name]
-    exact = [f"try_strptime({text}, [{', '.join(map(literal, offset))}])"] if offset else []
+    utc = f"CASE WHEN ends_with({text}, 'Z') THEN left({text}, -1) || '+00:00' ELSE {text} END"  # ISO 8601
+    exact = [f"try_strptime({utc}, [{', '.join(map(literal, offset))}])"] if offset else []
     for name, microseconds in EPOCHS.items():
         if name in formats:
             exact.append(

@@ -34,9 +34,14 @@ def judge(con: Connection, table: Table, how: TableMapping, before: Shop | None,
     numbered = table.name == "order_lines" and "line_no" in how.columns
     key = ("order_id", "line_no") if numbered else table.key
     _mark_alike(con, key or _content(con, table))
-    _drop_duplicates(con, table, how.repeats == "keep", key or _content(con, table))
+    dated = numbered and "known_at" in how.columns
+    if dated:
+        _drop_repeated_versions(con, table)
+    undated = "(line_no IS NULL OR known_at <= ordered_at) AND " if dated else ""
+    _drop_duplicates(con, table, how.repeats == "keep", key or _content(con, table), undated)
     if table.name == "order_lines":
-        _follow_versions(con, table, numbered, how.corrections == "newest", calendar)
+        order = "known_at, rowid" if dated else "rowid"
+        _follow_versions(con, table, numbered, how.corrections == "newest", order, calendar)
         _quarantine_orphans(con)
     elif key:
         _quarantine_conflicts(con, key)
@@ -91,10 +96,28 @@ def _mark_alike(con: Connection, key: tuple[str, ...]) -> None:
     )
 
 
-def _drop_duplicates(con: Connection, table: Table, keep: bool, key: tuple[str, ...]) -> None:
+def _drop_repeated_versions(con: Connection, table: Table) -> None:
+    """Find numbered order lines that say what was last said of them, in the order in which it became known.
+
+    A price that went up and came down again is three versions; an old file sent again repeats the version it told.
+    Only a row with a ``known_at`` of its own says when it was said.
+    """
+    names = _names(_content(con, table))
+    con.execute(
+        f"INSERT INTO fates SELECT n, 'duplicate', NULL, NULL FROM (SELECT *, row({names}) IS NOT DISTINCT FROM"
+        f" lag(row({names})) OVER (PARTITION BY order_id, line_no ORDER BY known_at, nth) AS is_repeated"
+        f" FROM (SELECT rowid AS n, rowid + {LATER} AS nth, known_at, {names} FROM typed"
+        f" WHERE {GOOD} AND line_no IS NOT NULL AND hash(order_id, line_no) IN (FROM alike)"
+        f" UNION ALL BY NAME SELECT nth, known_at, {names} FROM old WHERE sign > 0 AND line_no IS NOT NULL))"
+        " WHERE is_repeated AND n IS NOT NULL AND known_at > ordered_at"
+    )
+
+
+def _drop_duplicates(con: Connection, table: Table, keep: bool, key: tuple[str, ...], only: str) -> None:
     """Find rows told before, in every column but when they became known; the earliest word stands.
 
     Where repeats are kept, a row is a duplicate only if the lake holds as many of its kind (the same file again).
+    ``only`` narrows the rows looked at (SQL that ends in AND).
     """
     content, names = _content(con, table), _names(_content(con, table))
     same = " AND ".join(f"c.{quote(name)} IS NOT DISTINCT FROM told.{quote(name)}" for name in content)
@@ -102,18 +125,21 @@ def _drop_duplicates(con: Connection, table: Table, keep: bool, key: tuple[str, 
     con.execute(
         "INSERT INTO fates SELECT n, 'duplicate', NULL, NULL FROM"
         f" (SELECT rowid AS n, {names}, row_number() OVER (PARTITION BY {names} ORDER BY known_at, rowid) AS nth"
-        f" FROM typed WHERE {GOOD} AND hash({_names(key)}) IN (FROM alike)) c"
+        f" FROM typed WHERE {only}{GOOD} AND hash({_names(key)}) IN (FROM alike)) c"
         f" LEFT JOIN (SELECT {names}, count(*) AS times FROM old {first_told} GROUP BY ALL) told ON {same}"
         f" WHERE {'nth <= coalesce(times, 0)' if keep else 'nth > 1 OR times IS NOT NULL'}"
     )
 
 
-def _follow_versions(con: Connection, table: Table, numbered: bool, newest: bool, calendar: BusinessCalendar) -> None:
+def _follow_versions(
+    con: Connection, table: Table, numbered: bool, newest: bool, order: str, calendar: BusinessCalendar
+) -> None:
     """Follow order lines told again with other content: cancelled, or corrected where the mapping takes corrections.
 
     The later version stands from when it was known, and a row with sign -1 takes the earlier one back. Without
     ``line_no`` only a cancellation is recognised: the first line of the same order, product, quantity and revenue
     that is not cancelled yet. Whatever else comes twice under one number is quarantined: nobody says which is right.
+    ``order`` is that of the rows within a load; a later load comes after, whatever it says.
     """
     names = _names(_content(con, table))
     key = "order_id, line_no" if numbered else "order_id, product_id, abs(quantity), abs(revenue)"
@@ -123,7 +149,8 @@ def _follow_versions(con: Connection, table: Table, numbered: bool, newest: bool
         else f"order_id IN (SELECT order_id FROM typed WHERE {STANDING} AND status = 'cancelled')"
     )
     con.execute(
-        f"CREATE TEMP TABLE versions AS SELECT rowid AS n, rowid + {LATER} AS nth, {names}, known_at, day"
+        f"CREATE TEMP TABLE versions AS SELECT rowid AS n, row_number() OVER (ORDER BY {order}) + {LATER} AS nth,"
+        f" {names}, known_at, day"
         f" FROM typed WHERE {STANDING} AND {asked} UNION ALL BY NAME"
         f" SELECT nth, {names}, known_at, day FROM (SELECT *,"
         f" row_number() OVER (PARTITION BY {names}, sign ORDER BY nth) AS k,"
@@ -149,13 +176,18 @@ def _follow_versions(con: Connection, table: Table, numbered: bool, newest: bool
 def _take_back(con: Connection, key: str, names: str, calendar: BusinessCalendar) -> None:
     """Date each later version by when it can have been known, and write the rows that take the earlier ones back.
 
-    A version without a ``known_at`` of its own is known no earlier than the newest row of its file happened.
+    A version without a ``known_at`` of its own is known no earlier than the newest row of its file happened, and none
+    before the version it takes back.
     """
     con.execute(
-        "CREATE TEMP TABLE later AS SELECT n, CASE WHEN known_at > ordered_at THEN known_at"
-        " ELSE greatest(known_at, newest) END AS known_at FROM chain JOIN files ON n >= first_row AND n < end_row"
-        " WHERE version > 1 AND NOT conflicts"
+        "CREATE TEMP TABLE later AS SELECT n, known FROM (SELECT n, version, max(told) OVER"
+        f" (PARTITION BY {key} ORDER BY nth ROWS UNBOUNDED PRECEDING) AS known FROM (SELECT chain.*,"
+        " CASE WHEN n IS NULL OR version = 1 OR known_at > ordered_at THEN known_at"
+        " ELSE greatest(known_at, newest) END AS told"
+        " FROM chain LEFT JOIN files ON n >= first_row AND n < end_row WHERE NOT conflicts))"
+        " WHERE version > 1 AND n IS NOT NULL"
     )
+    con.execute("ALTER TABLE later RENAME known TO known_at")
     con.execute(
         f"UPDATE typed SET known_at = later.known_at, known_on = {calendar.sql_day('later.known_at')}"
         " FROM later WHERE typed.rowid = later.n"

@@ -132,7 +132,7 @@ class Values:
             # pandas writes NaN where nothing is
             return (
                 (f"CASE WHEN NOT isnan({quote(source)}) THEN {quote(source)} END", kind)
-                if column.kind == "id" and kind in ("FLOAT", "DOUBLE")
+                if kind in ("FLOAT", "DOUBLE")
                 else (quote(source), kind)
             )
         said = _nonempty(source)

@@ -224,6 +224,7 @@ def test_ids_are_made_equal_only_where_the_mapping_says_so_and_each_case_is_list
         ("['%d/%m/%Y']", "02/01/2024", "2024-01-01 15:00:00"),
         ("['%Y年%m月%d日']", "2024年1月2日", "2024-01-01 15:00:00"),
         ("['%Y-%m-%d %H:%M:%S %z']", "2024-01-02 10:00:00 +0300", "2024-01-02 07:00:00"),
+        ("['%Y-%m-%dT%H:%M:%S%z']", "2024-01-02T10:00:00Z", "2024-01-02 10:00:00"),
         ("['%Y-%m-%d', '%Y-%m-%dT%H:%M:%S%z']", "2024-01-02T10:00:00-05:00", "2024-01-02 15:00:00"),
         ("[epoch_s]", "1704157200", "2024-01-02 01:00:00"),
         ("[epoch_ms]", "1704157200000", "2024-01-02 01:00:00"),
@@ -307,6 +308,30 @@ def test_a_correction_counts_from_the_newest_row_of_its_file(new_toy):
     again = toy.load({"order_lines": [one_order(line_no=1, revenue=70), one_order(line_no=1, revenue=100)]})
     assert again.duplicates == 2, "an old file sent again takes nothing back"
     assert total(toy, 30) == (3, 270)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_is_said_again_after_a_change_is_a_change_and_an_old_file_is_none(new_toy, together):
+    toy = new_toy(["order_lines"], mapping=mapping_with("corrections: newest"))
+    said = [one_order(line_no=1, revenue=price, known_at=at(day)) for price, day in ((100, 1), (120, 5), (100, 9))]
+    for rows_ in [said[::-1]] if together else [[row] for row in said]:
+        toy.load({"order_lines": rows_})
+    assert [total(toy, day)[1] for day in (2, 6, 10, 30)] == [100, 120, 100, 100]
+    assert toy.load({"order_lines": [*said, said[1]]}).duplicates == 4
+    assert total(toy, 30) == (1, 100)
+
+
+def test_a_version_that_comes_late_never_dips_below_what_was_known(new_toy):
+    toy = new_toy(["order_lines"], mapping=mapping_with("corrections: newest"))
+    for price, day in ((100, 1), (130, 9), (120, 5)):
+        toy.load({"order_lines": [one_order(line_no=1, revenue=price, known_at=at(day))]})
+    assert [total(toy, day)[1] for day in (2, 6, 10, 30)] == [100, 100, 120, 120], "the newest file has the last word"
+
+
+def test_a_negative_quantity_takes_its_amount_back_whatever_its_sign(mapped):
+    toy = mapped()
+    take(toy, rows(order(1, quantity=-2, revenue=100), order(2, quantity=-2, revenue=-100)))
+    assert kept(toy, "revenue") == [-100, -100]
 
 
 @pytest.mark.parametrize("numbered", [True, False])
@@ -540,11 +565,13 @@ def test_of_a_folder_only_finished_regular_files_are_read_and_each_once(mapped):
     (drop / "orders1.csv").write_text(rows(order(1)))
     (drop / "2024" / "orders2.csv").write_text(rows(order(2)))
     (drop / "readme.md").write_text("?")
+    (drop / "orders_empty.csv").touch()
+    (drop / "orders_header.csv").write_text(rows())
     (drop / "orders_link.csv").symlink_to(outside)
     os.mkfifo(drop / "orders_pipe.csv")
     ledger = toy.take([drop])
     assert (ledger.accepted, kept(toy, "order_id")) == (2, ["o1", "o2"])
-    assert [w.split(": ", 1)[1].split(":")[0] for w in ledger.warnings] == ["skipped", "skipped", "ignored"]
+    assert [w.split(": ", 1)[1].split(":")[0] for w in ledger.warnings] == ["skipped", "skipped", "ignored", "skipped"]
     again = toy.take([drop])
     assert (again.rows_in, again.duplicates) == (0, 0)
 

@@ -210,7 +210,7 @@ def _price_lines(con: duckdb.DuckDBPyConnection, g: Guess) -> None:
     if revenue is None or revenue == price:
         g.columns["revenue"] = {"product": [quantity, price]}
         g.sure["revenue"] = score * g.sure["quantity"]
-        g.notes["revenue"] = "quantity times unit price: before discounts, if there are any"
+        g.notes["revenue"] = "CHECK: quantity times unit price, before discounts; map it alone if it is a line's total"
     else:
         agree = _agreement(con, g.sample.name, str(revenue), quantity, price)
         g.notes["revenue"] = f"is {quantity} x {price} in {agree:.0%} of the rows"
