@@ -211,7 +211,11 @@ class _Work:
             f"INSERT INTO files SELECT $first, $first + count(*), {newest} FROM typed WHERE rowid >= $first",
             {"first": first_row},
         )
-        if not (self.allow_empty or path in self.gathered.dropped) and _single(con, "SELECT count(*) FROM typed") == first_row and not source.broken:
+        if (
+            not (self.allow_empty or path in self.gathered.dropped)
+            and _single(con, "SELECT count(*) FROM typed") == first_row
+            and not source.broken
+        ):
             raise BadInput(f"{path}: a header and no rows; give --allow-empty if that is right")
         refuse_spoilt(con, source, first_row)
         return Piece(source, first_row)
