@@ -92,7 +92,8 @@ def ingest(
             if has_news or before is None:
                 lake.write_bytes(staged / "shop.yaml", mapping_text)
                 _publish(home, mapping.shop, before, staged, ledger, work.checksums)
-        arrivals.record(home, mapping.shop, sources, now)
+        if not requeue:
+            arrivals.record(home, mapping.shop, sources, now)
     home.adopt(mapping.shop)
     return ledger
 
@@ -108,7 +109,8 @@ def _publish(
 ) -> None:
     """Name the finished load and point the lake at it, after all the loads before it."""
     number = len(before.loads) + 1 if before else 1
-    sha256 = lake.seal(staged, ledger=ledger.as_dict(), sources=checksums)
+    counts = {name: value for name, value in ledger.as_dict().items() if name != "warnings"}  # they hold paths and ids
+    sha256 = lake.seal(staged, ledger=counts, sources=checksums)
     final = home.lake(shop) / "loads" / f"{number:06d}-{sha256[:12]}"
     lake.publish(staged, final)
     loads = [*(before.loads if before else ()), Load(final, sha256)]

@@ -213,6 +213,8 @@ def test_ids_are_made_equal_only_where_the_mapping_says_so_and_each_case_is_list
     ledger = take(made, text)
     assert kept(made, "customer_id") == ["1", "1", "A1", "A1", "カナ", "カナ", "b"]
     assert sorted(w.split("ids`: ")[1] for w in ledger.warnings) == ["'1', '①'", "'A1 ', 'Ａ1'", "'カナ', 'ｶﾅ'"]
+    manifest = (made.shop.loads[0].path / "MANIFEST.json").read_text(encoding="utf-8")
+    assert "Ａ1" not in manifest and "warnings" not in manifest, "what is sealed names nobody"
 
 
 # ---- A8 to A10: instants ----------------------------------------------------------------------------------------
