@@ -7,7 +7,11 @@ from features.calendar import day_number
 from features.errors import BadInput
 from features.shop import Shop
 from training.dataset import Past
-from training.evaluation import Judged, as_rows, judge_churn, judge_next_purchase, judge_recommender, judge_value
+from training.evaluation.churn import judge_churn
+from training.evaluation.next_purchase import judge_next_purchase
+from training.evaluation.recommender import judge_recommender
+from training.evaluation.rows import Judged, as_rows
+from training.evaluation.value import judge_value
 from training.labels import last_day
 
 QUESTIONS: dict[str, Callable[[Past, int, int], Judged]] = {

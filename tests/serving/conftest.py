@@ -49,10 +49,10 @@ def home(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         for words in NOT_OURS:
             warnings.filterwarnings("ignore", words)
-        from training import evaluation
+        from training.evaluation import rows
         from training.train import train
 
-        patch.setattr(evaluation, "RESAMPLES", 2)
+        patch.setattr(rows, "RESAMPLES", 2)
         trained = train(home, told.opened(home), told.D, "tester", told.MACHINE_NOW.isoformat())
     assert trained["method"] == "full", "the shop must be large enough for the full models"
     nightly(home, None, told.MACHINE_NOW, told.POLICY)

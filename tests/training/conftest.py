@@ -159,11 +159,11 @@ class Trained(NamedTuple):
 
 def trained(shop: Shop, n_days: int) -> Trained:
     """Train as `okaeri train` does, with short intervals; needs a home of its own, as every process has one."""
-    from training import evaluation
+    from training.evaluation import rows
     from training.train import train
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "RESAMPLES", 15)
+        patch.setattr(rows, "RESAMPLES", 15)
         return Trained(shop.home, shop, ZERO + n_days, train(shop.home, shop, ZERO + n_days, WHO, WHEN))
 
 

@@ -15,7 +15,8 @@ from features.home import Home
 from training import registry
 from training import train as training
 from training.dataset import Past
-from training.evaluation import RANK_ONLY, evaluate
+from training.evaluation import evaluate
+from training.evaluation.churn import RANK_ONLY
 from training.fitting import FEWEST_CUSTOMERS, fit_models
 from training.models.next_purchase import HORIZONS
 from training.release import champion, list_releases, open_release
