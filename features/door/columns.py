@@ -1,7 +1,7 @@
 """Writing a table's mapping as one SQL query: each row with its values, its first fault and its business days.
 
-The query has four layers, each a projection of the one below: what the source *said* (text, or a typed Parquet column
-as it is), the canonical *values*, the first *fault* of each row, and the days.
+The query has five layers, each a projection of the one below: what the source *said* (text, or a typed Parquet column
+as it is), the *local* times among it, the canonical *values*, the first *fault* of each row, and the days.
 """
 
 from collections.abc import Iterator
@@ -50,6 +50,7 @@ class Writer:
         layers = (
             f"SELECT {said}, {f'CASE {rules} END' if rules else 'CAST(NULL AS VARCHAR)'} AS rule,"
             f" {returned} AS is_return FROM {self.values.source.relation}",
+            "".join(["SELECT *", *(f", {t.local} AS {quote(f'local_{t.column.name}')}" for t in columns if t.local)]),
             f"SELECT *, {values}",
             f"SELECT {kept}{absent}, is_return, {asides} AS aside,"
             f' CAST({fault} AS STRUCT("column" VARCHAR, value VARCHAR, code VARCHAR)) AS fault,'
@@ -94,10 +95,7 @@ class Writer:
         source = self.how.columns.get(happened) if happened in given else None
         if not isinstance(source, str) or self.values.source.types[source] not in ("VARCHAR", "TIMESTAMP"):
             return "CAST(NULL AS VARCHAR)"
-        said, kind = quote(f"said_{happened}"), self.values.source.types[source]
-        return instants.sql_shifted(
-            said, kind, self.how.formats, self.how.zone or self.values.mapping.timezone, quote(str(happened))
-        )
+        return instants.sql_shifted(quote(f"local_{happened}"), self.how.zone or self.values.mapping.timezone)
 
     def _dated(self) -> str:
         """Select the rows with their business days; a return's quantity and revenue are negative."""

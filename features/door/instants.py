@@ -1,8 +1,9 @@
 """Local times as instants, in SQL: the formats a mapping names, one rule where a clock was set back or forward."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from features.calendar import constant_offset
+from features.calendar import offsets, sql_step
 from features.sql import literal
 
 # Numbers that stand for instants: (what a text must look like, microseconds per unit)
@@ -11,38 +12,48 @@ EXCEL_DAYS = 25_569  # from 1899-12-30, day 0 of spreadsheets, to 1970-01-01
 DAY_US = 86_400_000_000
 
 
-def sql_instant(said: str, kind: str, formats: Sequence[str], zone: str, as_day: bool) -> str:
-    """Write a column's instant (``TIMESTAMPTZ``), or its local ``DATE``; NULL where no format fits.
-
-    A local time that a clock set forward skipped is moved forward by the same hour; of one that came twice the
-    first is meant.
-    """
-    if as_day:
-        locals_ = [f"timezone({literal(zone)}, {x})" for x in _exact(said, kind, formats)] + _local(said, kind, formats)
-        return f"CAST({_first(locals_)} AS DATE)"
-    return _first([*_exact(said, kind, formats), *(sql_utc(local, zone) for local in _local(said, kind, formats))])
+def sql_local(said: str, kind: str, formats: Sequence[str]) -> str:
+    """Write a column's local time (``TIMESTAMP``) where it says one: NULL where no format fits."""
+    return _first(_local(said, kind, formats), "TIMESTAMP")
 
 
-def sql_utc(local: str, zone: str) -> str:
-    """Write the instant of a local time (``TIMESTAMP``) in a zone."""
-    offset = constant_offset(zone)
-    if offset is not None:  # ten times faster than asking ICU
-        return f"make_timestamptz(epoch_us({local}) - {offset * 1_000_000})"
-    later = f"timezone({literal(zone)}, {local})"
-    earlier = f"{later} - INTERVAL 1 HOUR"
-    return f"CASE WHEN timezone({literal(zone)}, {earlier}) = {local} THEN {earlier} ELSE {later} END"
+def sql_instant(said: str, local: str, kind: str, formats: Sequence[str], zone: str) -> str:
+    """Write a column's instant (``TIMESTAMPTZ``) over what it says and its local time."""
+    return _first([*_exact(said, kind, formats), _sql_utc(local, zone)], "TIMESTAMPTZ")
 
 
-def sql_shifted(said: str, kind: str, formats: Sequence[str], zone: str, instant: str) -> str:
+def sql_day(said: str, local: str, kind: str, formats: Sequence[str], zone: str) -> str:
+    """Write a column's local ``DATE``."""
+    exact = [f"timezone({literal(zone)}, {x})" for x in _exact(said, kind, formats)]
+    return f"CAST({_first([*exact, local], 'TIMESTAMP')} AS DATE)"
+
+
+def sql_shifted(local: str, zone: str) -> str:
     """Write whether a local time came twice (``fold``) or never (``gap``), else NULL."""
-    if constant_offset(zone) is not None:
+    if len(offsets(zone)) == 1:
         return "CAST(NULL AS VARCHAR)"
-    local = _first(_local(said, kind, formats))
-    named = literal(zone)
-    return (
-        f"CASE WHEN timezone({named}, {instant}) <> {local} THEN 'gap'"
-        f" WHEN timezone({named}, {instant} + INTERVAL 1 HOUR) = {local} THEN 'fold' END"
-    )
+    moves = [(at + min(old, new), at + max(old, new), new > old) for old, at, new in _moves(zone)]
+    steps = [(0, 0), *(step for start, end, gap in moves for step in ((start, 1 if gap else 2), (end, 0)))]
+    return f"CASE {sql_step(_second(local), steps)} WHEN 1 THEN 'gap' WHEN 2 THEN 'fold' END"
+
+
+def _sql_utc(local: str, zone: str) -> str:
+    """Write the instant of a local time in a zone.
+
+    A new offset holds from the local time at which both clocks would have shown the later one: what was skipped
+    counts by the old offset (so it is moved forward), what came twice by the old one too (so the first is meant).
+    """
+    starts = [offsets(zone)[0], *((at + max(old, new), new) for old, at, new in _moves(zone))]
+    return f"make_timestamptz(epoch_us({local}) - 1000000::BIGINT * {sql_step(_second(local), starts)})"
+
+
+def _moves(zone: str) -> list[tuple[int, int, int]]:
+    """List when a zone's clock was moved: the offset before, the epoch second, the offset after."""
+    return [(old, at, new) for (_, old), (at, new) in pairwise(offsets(zone))]
+
+
+def _second(local: str) -> str:
+    return f"(epoch_us({local}) // 1000000)"
 
 
 def _exact(said: str, kind: str, formats: Sequence[str]) -> list[str]:
@@ -81,7 +92,7 @@ def _local(said: str, kind: str, formats: Sequence[str]) -> list[str]:
     return local
 
 
-def _first(expressions: Sequence[str]) -> str:
+def _first(expressions: Sequence[str], kind: str) -> str:
     if not expressions:
-        return "CAST(NULL AS TIMESTAMPTZ)"
+        return f"CAST(NULL AS {kind})"
     return expressions[0] if len(expressions) == 1 else f"coalesce({', '.join(expressions)})"

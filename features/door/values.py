@@ -55,6 +55,7 @@ class Typed:
     value: str
     suspect: str
     faults: Faults
+    local: str | None = None  # of a time: the local time it says, as a column ``local_X`` that ``value`` reads
 
 
 def condition(when: When) -> str:
@@ -115,10 +116,12 @@ class Values:
         name, text = quote(column.name), quote(f"said_{column.name}")
         value, suspect, faults = self._value(column, text, kind)
         if column.required and column.name != "customer_id":  # an empty one is a guest
-            return Typed(column, said, value, f"{name} IS NULL OR {suspect}", ((f"{text} IS NULL", "EMPTY"), *faults))
-        if column.kind in ("id", "text", "word"):  # there whenever something was said
-            return Typed(column, said, value, suspect, faults)
-        return Typed(column, said, value, f"({name} IS NULL) <> ({text} IS NULL) OR {suspect}", faults)
+            suspect, faults = f"{name} IS NULL OR {suspect}", ((f"{text} IS NULL", "EMPTY"), *faults)
+        elif column.kind not in ("id", "text", "word"):  # those are there whenever something was said
+            suspect = f"({name} IS NULL) <> ({text} IS NULL) OR {suspect}"
+        is_time = column.kind in ("instant", "day")
+        local = instants.sql_local(text, kind, self.how.formats) if is_time else None
+        return Typed(column, said, value, suspect, faults, local)
 
     def _said(self, column: Column) -> tuple[str, str]:
         """Write what the source says: its own type where it has one, else text without the empty one."""
@@ -172,6 +175,7 @@ class Values:
     def _value(self, column: Column, said: str, kind: str) -> tuple[str, str, Faults]:
         """Write a column's value over what was said, where it is suspect, and its faults."""
         name, text = quote(column.name), said if kind == "VARCHAR" else f"CAST({said} AS VARCHAR)"
+        time = said, quote(f"local_{column.name}"), kind, self.how.formats, self.how.zone or self.mapping.timezone
         match column.kind:
             case "id":
                 return self._id(column, said, kind)
@@ -184,17 +188,13 @@ class Values:
             case "instant":
                 early, late = (f"TIMESTAMPTZ '{day} 00:00:00+00'" for day in (EARLIEST, LATEST))
                 beyond = f"{name} < {early} OR {name} >= {late}"
-                return self._instant(said, kind, False), beyond, (*_unread(column, "BAD_DATE"), (beyond, "RANGE_DATE"))
+                return instants.sql_instant(*time), beyond, (*_unread(column, "BAD_DATE"), (beyond, "RANGE_DATE"))
             case "day":
-                return self._instant(said, kind, True), "false", _unread(column, "BAD_DATE")
+                return instants.sql_day(*time), "false", _unread(column, "BAD_DATE")
             case "boolean":
                 return f"TRY_CAST({said} AS BOOLEAN)", "false", _unread(column, "BAD_WORD")
             case "integer" | "amount" | "quantity":
                 return self._number(column, said, kind)
-
-    def _instant(self, said: str, kind: str, as_day: bool) -> str:
-        zone = self.how.zone or self.mapping.timezone
-        return instants.sql_instant(said, kind, self.how.formats, zone, as_day)
 
     def _id(self, column: Column, said: str, kind: str) -> tuple[str, str, Faults]:
         name = quote(column.name)
