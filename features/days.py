@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from features.calendar import BusinessCalendar
-from features.sql import literal, sql_paths
+from features.sql import AS_PARQUET, literal, sql_paths, stands_twice
 
 Sums = tuple[tuple[str, ...], dict[str, str], str]  # keys, sums with their types, the SQL of the rows
 
@@ -41,53 +41,51 @@ LINES = dict.fromkeys(("lines", "return_lines"), "BIGINT") | dict.fromkeys(
 def write(con: duckdb.DuckDBPyConnection, staged: Path, calendar: BusinessCalendar) -> None:
     """Write what a load adds: ``days.parquet`` (customer, day, known_on) and ``product_days.parquet``.
 
-    Most orders are new, known on one day, without returns or a product twice: they are added up as they come.
+    Most orders are new, of one customer, known on one day and without returns: they are added up as they come.
     The others are rebuilt from all their lines (the lake's stand in the table `old`); the difference to what stood
     before is written, exactly, since every column is a sum of integers or decimals.
     """
     con.execute(f"CREATE TEMP TABLE old_lines AS {_lines('FROM old', calendar)}")
     new = f"FROM read_parquet({sql_paths([staged / 'order_lines.parquet'])})"
     con.execute(f"CREATE TEMP VIEW new_lines AS {_lines(new, calendar)}")
-    _split(con)
-    rebuilt, simple = (f"the_order {word} (FROM entangled)" for word in ("IN", "NOT IN"))
-    if con.execute("SELECT count(*) FROM entangled").fetchone() == (0,):  # a scan saved
-        rebuilt, simple = "false", "true"
-    con.execute(f"CREATE TEMP TABLE all_lines AS FROM new_lines WHERE {rebuilt} UNION ALL FROM old_lines")
+    simple = _split(con)
+    rebuilt = "FROM new_lines SEMI JOIN entangled USING (the_order)" if simple != "true" else "FROM new_lines LIMIT 0"
+    con.execute(f"CREATE TEMP TABLE all_lines AS ({rebuilt}) UNION ALL FROM old_lines")
     keys, sums, _ = customer_days("all_lines")
     grouped = ", ".join(keys)
-    con.execute(
-        f"COPY (SELECT {grouped}, {_named({name: f'sum({name})::{kind}' for name, kind in sums.items()})}"
-        f" FROM ({_simple_days()} UNION ALL BY NAME {_difference(customer_days)}) GROUP BY {grouped}"
-        f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in sums)} ORDER BY {grouped})"
-        f" TO {literal(str(staged / 'days.parquet'))} (FORMAT parquet, COMPRESSION zstd)"
+    _copy(
+        con,
+        staged / "days.parquet",
+        f"SELECT {grouped}, {_named({name: f'sum({name})::{kind}' for name, kind in sums.items()})}"
+        f" FROM ({_simple_days()} WHERE {simple} UNION ALL BY NAME {_difference(customer_days)}) GROUP BY {grouped}"
+        f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in sums)} ORDER BY {grouped}",
     )
-    con.execute(
-        f"COPY (SELECT customer_id, product_id, day, known_on, 1::BIGINT AS orders, quantity, revenue FROM new_lines"
-        f" WHERE {simple} UNION ALL ({_difference(product_days)} ORDER BY ALL))"
-        f" TO {literal(str(staged / 'product_days.parquet'))} (FORMAT parquet, COMPRESSION zstd)"
+    _copy(
+        con,
+        staged / "product_days.parquet",
+        f"{_simple_product_days(con, simple)} UNION ALL ({_difference(product_days)} ORDER BY ALL)",
     )
 
 
-def _split(con: duckdb.DuckDBPyConnection) -> None:
-    """Write `order_rows` (new lines by order, day and known_on) and `entangled`, the orders that need a rebuild."""
+def _copy(con: duckdb.DuckDBPyConnection, path: Path, query: str) -> None:
+    con.execute(f"COPY ({query}) TO {literal(str(path))} {AS_PARQUET}")
+
+
+def _split(con: duckdb.DuckDBPyConnection) -> str:
+    """Write `order_rows` (new lines by order) and `entangled`, the orders to rebuild; give what the others meet."""
     con.execute(
-        "CREATE TEMP TABLE order_rows AS SELECT customer_id, the_order, day, known_on, count(*) AS lines,"
-        " sum(net_quantity) AS quantity, sum(net_revenue) AS revenue, sum(net_discount) AS discount,"
-        " min(net_quantity) AS least, min(hour) AS hour, min(no_discount) AS no_discount, min(no_coupon) AS no_coupon,"
-        " min(one_off) AS one_off FROM new_lines GROUP BY ALL"
+        "CREATE TEMP TABLE order_rows AS SELECT the_order, min(customer_id) AS customer_id, min(day) AS day,"
+        " min(known_on) AS known_on, count(*) AS lines, sum(net_quantity) AS quantity, sum(net_revenue) AS revenue,"
+        f" sum(net_discount) AS discount, {_named({fact: f'min({fact})' for fact in FACTS[1:]})},"
+        " min(net_quantity) <= 0 OR min(customer_id) <> max(customer_id) OR min(day) <> max(day)"
+        " OR min(known_on) <> max(known_on) AS is_mixed FROM new_lines GROUP BY the_order"
     )
-    con.execute(  # a 64-bit hash too many rebuilds one order for nothing
-        "CREATE TEMP TABLE product_twice AS SELECT hash(the_order, product_id) FROM new_lines"
-        " GROUP BY 1 HAVING count(*) > 1"
-    )
-    found = con.execute("SELECT count(*) FROM product_twice").fetchone() != (0,)
-    twice = "SELECT the_order FROM new_lines WHERE hash(the_order, product_id) IN (FROM product_twice)"
     con.execute(
         "CREATE TEMP TABLE entangled AS SELECT the_order FROM old_lines"
-        " UNION SELECT the_order FROM order_rows WHERE least <= 0"
-        " UNION SELECT the_order FROM order_rows GROUP BY the_order HAVING count(*) > 1"
-        f"{f' UNION {twice}' if found else ''}"
+        " UNION SELECT the_order FROM order_rows WHERE is_mixed"
     )
+    any_is = con.execute("SELECT count(*) FROM entangled").fetchone() != (0,)
+    return "the_order NOT IN (FROM entangled)" if any_is else "true"  # a scan saved
 
 
 def _difference(build: Callable[[str], Sums]) -> str:
@@ -170,7 +168,21 @@ def _simple_days() -> str:
     """Select the same sums, row by row, of orders that need no rebuild."""
     return (
         f"SELECT customer_id, day, known_on, {_named(ORDERS)}, lines, 0 AS return_lines, quantity, revenue, discount,"
-        " 0 AS returned FROM order_rows WHERE the_order NOT IN (FROM entangled)"
+        " 0 AS returned FROM order_rows"
+    )
+
+
+def _simple_product_days(con: duckdb.DuckDBPyConnection, simple: str) -> str:
+    """Select the products of orders that need no rebuild: a row per line, of a product twice in an order one."""
+    lines = f"FROM new_lines WHERE {simple}"
+    columns = "customer_id, product_id, day, known_on, 1::BIGINT AS orders"
+    if not stands_twice(con, "product_twice", "SELECT hash(the_order, product_id) FROM new_lines"):
+        return f"SELECT {columns}, quantity, revenue {lines}"
+    is_twice = "hash(the_order, product_id) IN (FROM product_twice)"  # also if only the hashes are equal
+    return (
+        f"SELECT {columns}, quantity, revenue {lines} AND NOT {is_twice} UNION ALL"
+        f" (SELECT {columns}, sum(quantity), sum(revenue) {lines} AND {is_twice}"
+        " GROUP BY the_order, customer_id, product_id, day, known_on ORDER BY ALL)"
     )
 
 

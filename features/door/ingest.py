@@ -25,7 +25,7 @@ from features.door.values import Values, expect_whole_ids
 from features.errors import BadInput
 from features.home import Home
 from features.shop import Load, Shop, open_shop
-from features.sql import literal, quote
+from features.sql import AS_PARQUET, literal, quote
 
 MEMORY = "2200MB"  # of DuckDB, which spills what is more; with Python and its libraries well under 4 GB
 
@@ -189,6 +189,7 @@ class _Work:
             if name == "order_lines":
                 old = [str(path) for path in self.before.parts(name)] if self.before else []
                 ledger.warnings += unknown_products(con, old)
+                con.execute("DROP VIEW accepted; DROP TABLE typed")  # what is written is read again from there
                 days.write(con, staged, self.mapping.calendar)
         return ledger
 
@@ -250,4 +251,4 @@ def _write(con: duckdb.DuckDBPyConnection, table: Table, staged: Path) -> None:
         query = f"{rows % (', 1::TINYINT AS sign', 'accepted')} UNION ALL {rows % (', -1::TINYINT', 'taken_back')}"
     else:
         query = rows % ("", "accepted") + (f" ORDER BY {', '.join(table.key)}" if table.happened is None else "")
-    con.execute(f"COPY ({query}) TO {literal(f'{staged / table.name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")
+    con.execute(f"COPY ({query}) TO {literal(f'{staged / table.name}.parquet')} {AS_PARQUET}")

@@ -11,7 +11,7 @@ from features.calendar import BusinessCalendar
 from features.door.mapping import TableMapping
 from features.door.tables import STORED_AS, Table
 from features.shop import Shop
-from features.sql import quote, sql_paths
+from features.sql import quote, sql_paths, stands_twice
 
 GOOD = "fault IS NULL AND aside IS NULL"
 STANDING = f"{GOOD} AND typed.rowid NOT IN (SELECT n FROM fates)"
@@ -32,7 +32,7 @@ def judge(con: Connection, table: Table, how: TableMapping, before: Shop | None,
         return
     _recall(con, table, before)
     numbered = table.name == "order_lines" and "line_no" in how.columns
-    key = ("order_id", "line_no") if numbered else table.key
+    key = ("order_id", "line_no" if numbered else "product_id") if table.name == "order_lines" else table.key
     _mark_alike(con, key or _content(con, table))
     dated = numbered and "known_at" in how.columns
     if dated:
@@ -89,11 +89,8 @@ def _recall(con: Connection, table: Table, before: Shop | None) -> None:
 
 def _mark_alike(con: Connection, key: tuple[str, ...]) -> None:
     """Write `alike`: the 64-bit hashes of keys that stand more than once. They pick candidates; columns decide."""
-    names = _names(key)
-    con.execute(
-        f"CREATE TEMP TABLE alike AS SELECT h FROM (SELECT hash({names}) AS h FROM typed WHERE {GOOD})"
-        f" GROUP BY h HAVING count(*) > 1 UNION SELECT hash({names}) FROM old"
-    )
+    hashed, in_lake = (f"SELECT hash({_names(key)}) AS h FROM {rows}" for rows in (f"typed WHERE {GOOD}", "old"))
+    stands_twice(con, "alike", f"{hashed} UNION ALL {in_lake} UNION ALL {in_lake}")
 
 
 def _drop_repeated_versions(con: Connection, table: Table) -> None:

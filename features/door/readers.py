@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.door.decode import Decoded, decoded
 from features.door.mapping import TableMapping, nearest
-from features.door.records import AT, CONTROL, LONG, LONGEST, PLUS, Broken, Records, clean, scan
+from features.door.records import EVERY, LONGEST, Broken, Records, clean, scan
 from features.errors import BadInput
 from features.sql import literal, sql_file
 
@@ -48,10 +48,10 @@ class Source:
     def broken(self) -> list[Broken]:
         return self.records.broken if self.records else []
 
-    @property
-    def marks(self) -> int:
-        """Give the marks that may be in it (see ``records``); of typed columns nothing is known."""
-        return self.records.marks if self.records else CONTROL | AT | PLUS | LONG
+    def marks(self, column: str) -> int:
+        """Give the marks that may be in a column (see ``records``); of typed and of joined ones nothing is known."""
+        known, place = self.records.marks if self.records else (), list(self.types).index(column)
+        return int(known[place]) if place < len(known) else EVERY
 
     def lines(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Give the line (of a table without lines, the row from 1) of rows numbered from 0."""

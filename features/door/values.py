@@ -8,7 +8,7 @@ import duckdb
 from features.door import instants
 from features.door.mapping import Computed, Condition, Mapping, TableMapping, When, place_in
 from features.door.readers import Source
-from features.door.records import AT, CONTROL, LONG, PLUS
+from features.door.records import AT, CONTROL, DASH, EVERY, LONG, PLUS, SPACE
 from features.door.secret import sql_keyed
 from features.door.tables import STORED_AS, Column, Table
 from features.errors import BadInput
@@ -208,16 +208,23 @@ class Values:
         if self.how.ids.trim:
             text = f"trim({text}, ' 　\t')"
         blank = f"{name} = '' OR ((starts_with({name}, ' ') OR starts_with({name}, '　')) AND trim({name}, ' 　') = '')"
-        marks = self.source.marks if isinstance(self.how.columns[column.name], str) else CONTROL | AT | PLUS | LONG
         bad = f"length({name}) > {ID_LENGTH} OR {blank} OR regexp_matches({name}, '{CONTROLS}')"
         faults = ((bad, "BAD_ID"), (f"regexp_full_match({name}, '{MANGLED}')", "EXCEL_MANGLED_ID"))
-        personal = self._personal(column, kind)
-        first = f"{name} < '!' OR starts_with({name}, '　')"  # empty, or a space before anything else
-        suspects = [first, *(test for test, _ in personal)]
-        suspects += [f"strlen({name}) > {ID_LENGTH}"] if marks else []
-        suspects += [f"regexp_matches({name}, '{CONTROLS}')"] if marks & CONTROL else []
-        suspects += [f"contains({name}, 'E+') OR contains({name}, 'e+')"] if marks & PLUS else []
-        return text, " OR ".join(suspects), (*faults, *personal)
+        personal, marks = self._personal(column, kind), self._marks(column)
+        tests = {
+            f"{name} < '!' OR starts_with({name}, '　')": SPACE | CONTROL,  # empty, or a space before anything else
+            f"strlen({name}) > {ID_LENGTH}": LONG,
+            f"regexp_matches({name}, '{CONTROLS}')": CONTROL,
+            f"contains({name}, 'E+') OR contains({name}, 'e+')": PLUS,
+        }
+        suspects = [test for test, needs in tests.items() if marks & needs] + [test for test, _ in personal]
+        return text, " OR ".join(suspects) or "false", (*faults, *personal)
+
+    def _marks(self, column: Column) -> int:
+        """Give the marks that may be in a canonical column; what is made of several may have any."""
+        source = self.how.columns[column.name]
+        is_made = self.how.ids.nfkc or column.name in self.how.words or isinstance(source, Computed)
+        return EVERY if is_made else self.source.marks(str(source))
 
     def _personal(self, column: Column, kind: str) -> Faults:
         """Write the test for e-mail addresses and telephone numbers where the mapping does not expect them."""
@@ -226,12 +233,13 @@ class Values:
             return ()
         if kind != "VARCHAR" or column.name in self.how.personal_data:
             return ()
-        plus = f" OR starts_with({name}, '+')" if self.source.marks & PLUS else ""
-        cases = [f"WHEN starts_with({name}, '0'){plus} THEN regexp_full_match({name}, '{PHONE}')"]
-        if self.source.marks & AT:
-            cases.append(f"WHEN contains({name}, '@') THEN regexp_full_match({name}, '{EMAIL}')")
+        marks = self._marks(column)
+        plus = f" OR starts_with({name}, '+')" if marks & PLUS else ""
+        phone = f"WHEN starts_with({name}, '0'){plus} THEN regexp_full_match({name}, '{PHONE}')"
+        email = f"WHEN contains({name}, '@') THEN regexp_full_match({name}, '{EMAIL}')"
+        cases = [case for case, needs in ((phone, SPACE | DASH), (email, AT)) if marks & needs]
         # a CASE looks at a pattern only where its first character is right; AND looks at both everywhere
-        return ((f"CASE {' '.join(cases)} ELSE false END", "PERSONAL_DATA"),)
+        return ((f"CASE {' '.join(cases)} ELSE false END", "PERSONAL_DATA"),) if cases else ()
 
     def _number(self, column: Column, said: str, kind: str) -> tuple[str, str, Faults]:
         name, wide, stored = quote(column.name), f"TRY_CAST({said} AS DOUBLE)", STORED_AS[column.kind]
