@@ -51,15 +51,7 @@ def write(con: duckdb.DuckDBPyConnection, staged: Path, calendar: BusinessCalend
     simple = _split(con)
     rebuilt = "FROM new_lines SEMI JOIN entangled USING (the_order)" if simple != "true" else "FROM new_lines LIMIT 0"
     con.execute(f"CREATE TEMP TABLE all_lines AS ({rebuilt}) UNION ALL FROM old_lines")
-    keys, sums, _ = customer_days("all_lines")
-    grouped = ", ".join(keys)
-    _copy(
-        con,
-        staged / "days.parquet",
-        f"SELECT {grouped}, {_named({name: f'sum({name})::{kind}' for name, kind in sums.items()})}"
-        f" FROM ({_simple_days()} WHERE {simple} UNION ALL BY NAME {_difference(customer_days)}) GROUP BY {grouped}"
-        f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in sums)} ORDER BY {grouped}",
-    )
+    _copy(con, staged / "days.parquet", _all_days(con, simple))
     _copy(
         con,
         staged / "product_days.parquet",
@@ -73,10 +65,10 @@ def _copy(con: duckdb.DuckDBPyConnection, path: Path, query: str) -> None:
 
 def _split(con: duckdb.DuckDBPyConnection) -> str:
     """Write `order_rows` (new lines by order) and `entangled`, the orders to rebuild; give what the others meet."""
+    sums = {name: f"sum(net_{name})::{LINES[name]}" for name in ("quantity", "revenue", "discount")}
+    least = {name: f"min({name})" for name in ("customer_id", "known_on", *FACTS)}
     con.execute(
-        "CREATE TEMP TABLE order_rows AS SELECT the_order, min(customer_id) AS customer_id, min(day) AS day,"
-        " min(known_on) AS known_on, count(*) AS lines, sum(net_quantity) AS quantity, sum(net_revenue) AS revenue,"
-        f" sum(net_discount) AS discount, {_named({fact: f'min({fact})' for fact in FACTS[1:]})},"
+        f"CREATE TEMP TABLE order_rows AS SELECT the_order, {_named(least | sums)}, count(*) AS lines,"
         " min(net_quantity) <= 0 OR min(customer_id) <> max(customer_id) OR min(day) <> max(day)"
         " OR min(known_on) <> max(known_on) AS is_mixed FROM new_lines GROUP BY the_order"
     )
@@ -164,11 +156,22 @@ def customer_days(lines: str) -> Sums:
     return ("customer_id", "day", "known_on"), dict.fromkeys(ORDERS, "BIGINT") | LINES, sql
 
 
-def _simple_days() -> str:
-    """Select the same sums, row by row, of orders that need no rebuild."""
+def _all_days(con: duckdb.DuckDBPyConnection, simple: str) -> str:
+    """Select what the load adds to each customer and day; most order once a day, which needs no adding up."""
+    grain, sums, _ = customer_days("all_lines")
+    keys, named = ", ".join(grain), _named({name: f"sum({name})::{kind}" for name, kind in sums.items()})
+    one = {
+        name: f"({ORDERS.get(name, 0 if name in ('return_lines', 'returned') else name)})::{sums[name]}"
+        for name in sums
+    }
+    rows = f"SELECT {keys}, {_named(one)} FROM order_rows WHERE {simple}"
+    hashes = f"SELECT hash({keys}) FROM"
+    stands_twice(con, "day_twice", f"{hashes} order_rows UNION ALL {hashes} all_lines UNION ALL {hashes} all_lines")
+    is_twice = f"hash({keys}) IN (FROM day_twice)"  # also if only the hashes are equal
     return (
-        f"SELECT customer_id, day, known_on, {_named(ORDERS)}, lines, 0 AS return_lines, quantity, revenue, discount,"
-        " 0 AS returned FROM order_rows"
+        f"{rows} AND NOT {is_twice} UNION ALL SELECT {keys}, {named}"
+        f" FROM ({rows} AND {is_twice} UNION ALL BY NAME {_difference(customer_days)}) GROUP BY {keys}"
+        f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in sums)} ORDER BY {keys}"
     )
 
 
