@@ -92,7 +92,8 @@ def too_small(past: Past, until: int) -> str:
     few = int(min(is_silent.sum(), len(is_silent) - is_silent.sum()))
     if few < FEWEST_POSITIVES:
         day = past.shop.calendar.date(origins.calibrate[0])
-        return f"{few} customers of the rarer outcome at {day}; the full models need {FEWEST_POSITIVES}"
+        code = "" if few else "NO_POSITIVES: "  # faults.md B1
+        return f"{code}{few} customers of the rarer outcome at {day}; the full models need {FEWEST_POSITIVES}"
     return ""
 
 
@@ -135,7 +136,8 @@ def fit_churn(past: Past, inputs: Inputs, until: int) -> Churn:
     """Fit churn on the active customers of the training cut-offs, calibrated on the later one."""
     origins = place(past.shop, until, past.horizon)
     train, later = (active_rows(past.rows(days, until), past.shop) for days in (origins.train, origins.calibrate))
-    return Churn.fit(_matrix(inputs, train), silent(train), inputs.names, _matrix(inputs, later), silent(later))
+    learnt, calibrated = ((_matrix(inputs, rows), silent(rows)) for rows in (train, later))
+    return Churn.fit(*learnt, inputs.names, *calibrated, past.parameters.churn)
 
 
 def fit_next_purchase(past: Past, inputs: Inputs, until: int) -> NextPurchase:
@@ -152,7 +154,10 @@ def fit_next_purchase(past: Past, inputs: Inputs, until: int) -> NextPurchase:
         return _matrix(inputs, frame), frame.days_to_next.to_numpy(), frame.is_censored.to_numpy(dtype=bool)
 
     return NextPurchase.fit(
-        *outcome(past.rows(train, origins.calibrate[0])), inputs.names, outcome(past.rows(later, until))
+        *outcome(past.rows(train, origins.calibrate[0])),
+        inputs.names,
+        outcome(past.rows(later, until)),
+        past.parameters.next_purchase,
     )
 
 
@@ -172,8 +177,8 @@ def fit_value(past: Past, inputs: Inputs, until: int) -> Value | None:
     train, later = (past.rows(days, until) for days in (origins.train, origins.calibrate))
     within = min(past.horizon, VALUE_DAYS)  # the value window may end before a long horizon does
     came_back = ((later.days_to_next <= within) & ~later.is_censored.astype(bool)).to_numpy()
-    revenue = train.revenue_90d.to_numpy(), later.revenue_90d.to_numpy()
-    return Value.fit(_matrix(inputs, train), revenue[0], inputs.names, _matrix(inputs, later), revenue[1], came_back)
+    learnt, judged = ((_matrix(inputs, rows), rows.revenue_90d.to_numpy()) for rows in (train, later))
+    return Value.fit(*learnt, inputs.names, *judged, came_back, past.parameters.value)
 
 
 def _matrix(inputs: Inputs, frame: pd.DataFrame) -> Matrix:
