@@ -42,6 +42,17 @@ class Past:
         known = labels(self.shop, days, self.horizon, observed_until, features[KEYS][is_subscriber(features)])
         return features.merge(known, on=KEYS, how="inner", validate="one_to_one")
 
+    def known(self, day: int) -> pd.DataFrame:
+        """Recall what was known of everyone at one cut-off: ``customer_id`` and every feature, bots left out."""
+        if day not in self._features:
+            self._recall([day])
+        return self._features[day]
+
+    @property
+    def newest_day(self) -> int:
+        """Name the newest cut-off read so far."""
+        return max(self._features)
+
     def purchases(self, day: int) -> pd.DataFrame:
         """List what each customer has bought and kept, as :func:`features.interactions.interactions` does."""
         return self._learnable(interactions(self.shop, self.shop.calendar.start(day)), day)

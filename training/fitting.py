@@ -1,5 +1,8 @@
 """Fitting every model of a release on rolling origins; the same code fits for the report and for the release."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -60,6 +63,36 @@ def fit_models(past: Past, until: int) -> Models:
     if why := too_small(past, until):
         return Models(None, recommender, prior, horizon, why)
     return Models(fit_scores(past, until), recommender, prior, horizon)
+
+
+def refit(past: Past, until: int, base: Models, parts: Collection[str]) -> Models:
+    """Fit some questions' models anew and take the rest, with what they all read, from a release's models.
+
+    Raises
+    ------
+    Refused
+        If the base has no full models, another horizon or other features, or the shop has become too small.
+    """
+    features = tuple(catalog.model_inputs(past.shop.tables))
+    if base.scores is None:
+        raise Refused("the champion has shop-wide rates alone; nothing of it can be kept: train all models")
+    if base.horizon_days != past.horizon:
+        raise Refused(f"the champion's horizon is {base.horizon_days} days, now it is {past.horizon}; train all models")
+    if base.scores.inputs.features != features:
+        odd = sorted({*base.scores.inputs.features} ^ {*features}) or ["their order"]
+        raise Refused(f"the champion reads other features than there are now ({odd[0]}); train all models")
+    if why := too_small(past, until):
+        raise Refused(f"{past.shop.name}: {why}")
+    inputs, scores, recommender = base.scores.inputs, base.scores, base.recommender
+    if "churn" in parts:
+        scores = replace(scores, churn=fit_churn(past, inputs, until))
+    if "next-purchase" in parts:
+        scores = replace(scores, next_purchase=fit_next_purchase(past, inputs, until))
+    if "value" in parts:
+        scores = replace(scores, value=fit_value(past, inputs, until))
+    if "recommender" in parts:
+        recommender = fit_recommender(past.shop, past.purchases(until), until)
+    return replace(base, scores=scores, recommender=recommender)
 
 
 def fit_recommender(shop: Shop, bought: pd.DataFrame, until: int) -> Recommender:
