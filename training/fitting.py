@@ -40,6 +40,11 @@ def in_steps(days: int) -> int:
     return YOUNG_STEP_DAYS * -(-days // YOUNG_STEP_DAYS)
 
 
+def window_days(question: str, horizon_days: int) -> int:
+    """Give how long a question's outcome takes to be known, in whole fortnights."""
+    return in_steps(VALUE_DAYS if question == "value" else horizon_days)
+
+
 def place(shop: Shop, until: int, embargo_days: int) -> Origins:
     """Place the cut-offs of one question so that its outcomes are all known at ``until``."""
     lookback = shop.mapping.predict.lookback_days

@@ -22,11 +22,10 @@ from training.fitting import (
     fit_inputs,
     fit_next_purchase,
     fit_value,
-    in_steps,
     silent,
     too_small,
+    window_days,
 )
-from training.labels import VALUE_DAYS
 from training.models.held import Held
 from training.models.inputs import Inputs
 from training.models.parameters import AS_FOUND, Parameters, Trees
@@ -124,7 +123,7 @@ def cutoffs(past: Past, until: int, question: str) -> tuple[int, ...]:
     Refused
         If the history is too short.
     """
-    predict, window = past.shop.mapping.predict, in_steps(_window(past, question))
+    predict, window = past.shop.mapping.predict, window_days(question, past.horizon)
     named = [*predict.cutoffs, *([predict.untouched_cutoff] if predict.untouched_cutoff else [])]
     end = min([until - window, *map(day_number, named)])
     days = tuple(end - window - STEP_DAYS * n for n in reversed(range(CUTOFFS)))
@@ -136,7 +135,7 @@ def cutoffs(past: Past, until: int, question: str) -> tuple[int, ...]:
 
 def _stage(past: Past, question: str, day: int) -> Stage:
     """Gather what stays the same whatever is tried."""
-    frame = past.rows([day], day + in_steps(_window(past, question)))
+    frame = past.rows([day], day + window_days(question, past.horizon))
     if question != "value":
         frame = active_rows(frame, past.shop)
     return Stage(day, frame, fit_inputs(past, day))
@@ -151,10 +150,6 @@ def _score(past: Past, question: str, stage: Stage) -> float:
     measure = measures(question, past.horizon)[AIMS[question]]
     value = measure.metric(*measure.outcome(stage.frame), said[measure.says])
     return -value if measure.more_is_better else value
-
-
-def _window(past: Past, question: str) -> int:
-    return VALUE_DAYS if question == "value" else past.horizon
 
 
 def _suggested(trial: Any, found: Trees) -> dict[str, Any]:

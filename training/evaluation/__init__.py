@@ -10,8 +10,7 @@ from training.evaluation.next_purchase import judge_next_purchase
 from training.evaluation.recommender import PRODUCT_DAYS, judge_recommender
 from training.evaluation.rows import Judged, Matrix, Row, Sample, as_rows
 from training.evaluation.value import judge_value
-from training.fitting import in_steps
-from training.labels import VALUE_DAYS
+from training.fitting import window_days
 
 QUESTIONS = ("churn", "next-purchase", "value", "recommender")
 
@@ -41,11 +40,10 @@ def evaluate(past: Past, until: int, questions: Collection[str] = QUESTIONS) -> 
 
     Questions the history is too short for are left out and said so.
     """
-    horizon = in_steps(past.horizon)
     asked: dict[str, tuple[Callable[[Past, int, int], Judged], int]] = {
-        "churn": (judge_churn, horizon),
-        "next-purchase": (judge_next_purchase, horizon),
-        "value": (judge_value, in_steps(VALUE_DAYS)),
+        "churn": (judge_churn, window_days("churn", past.horizon)),
+        "next-purchase": (judge_next_purchase, window_days("next-purchase", past.horizon)),
+        "value": (judge_value, window_days("value", past.horizon)),
         "recommender": (judge_recommender, PRODUCT_DAYS),
     }
     every = {name: judge(past, until - days, until) for name, (judge, days) in asked.items() if name in questions}

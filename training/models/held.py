@@ -49,7 +49,8 @@ def save_held(twins: Mapping[str, Held], folder: Path) -> None:
     """Write the models a report was made with, each with its day, beside those that answer."""
     for question, held in sorted(twins.items()):
         own = folder / FOLDER / question
-        own.mkdir(parents=True, mode=0o700)
+        own.parent.mkdir(exist_ok=True, mode=0o700)
+        own.mkdir(mode=0o700)
         held.model.save(own)
         held.inputs.btyd.save(own)
         facts = {"day": held.day, "features": list(held.inputs.features)}
