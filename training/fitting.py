@@ -70,13 +70,13 @@ def fit_models(past: Past, until: int) -> Models:
     return Models(fit_scores(past, until), recommender, prior, horizon)
 
 
-def refit(past: Past, until: int, base: Models, parts: Collection[str]) -> Models:
-    """Fit some questions' models anew and take the rest, with what they all read, from a release's models.
+def expect_same_inputs(past: Past, base: Models) -> None:
+    """Refuse to train a part beside models that mean something else by their inputs or their horizon.
 
     Raises
     ------
     Refused
-        If the base has no full models, another horizon or other features, or the shop has become too small.
+        If the base has no full models, another horizon or other features.
     """
     features = tuple(catalog.model_inputs(past.shop.tables))
     if base.scores is None:
@@ -86,6 +86,17 @@ def refit(past: Past, until: int, base: Models, parts: Collection[str]) -> Model
     if base.scores.inputs.features != features:
         odd = sorted({*base.scores.inputs.features} ^ {*features}) or ["their order"]
         raise Refused(f"the champion reads other features than there are now ({odd[0]}); train all models")
+
+
+def refit(past: Past, until: int, base: Models, parts: Collection[str]) -> Models:
+    """Fit some questions' models anew and take the rest, with what they all read, from a release's models.
+
+    Raises
+    ------
+    Refused
+        If the shop has become too small.
+    """
+    assert base.scores is not None  # as `expect_same_inputs` says
     if why := too_small(past, until):
         raise Refused(f"{past.shop.name}: {why}")
     inputs, scores, recommender = base.scores.inputs, base.scores, base.recommender

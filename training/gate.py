@@ -174,11 +174,11 @@ def decide(
 
     if method != "full" and champion.method == "full":
         return kept("lighter", f"a lighter rung ({method}) does not replace a full champion: {why_light}")
-    if failed:
-        return kept("failed_check", *(f"failed check: {says}" for says in failed))
     worse = [f.says for f in found if f.against == "champion" and f.passed is False]
-    if worse:
-        return kept("worse", *(f"significantly worse than the champion: {says}" for says in worse))
+    if failed or worse:
+        told = [f"failed check: {says}" for says in failed]
+        told += [f"significantly worse than the champion: {says}" for says in worse]
+        return kept("failed_check" if failed else "worse", *told)
     gained = _won_or_due(rules, champion, method, found, not_compared)
     return gained or kept("no_gain", _nothing_gained(rules, champion, found), *not_compared)
 

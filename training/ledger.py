@@ -113,7 +113,7 @@ def entries(home: Home) -> list[dict[str, Any]]:
 
 def folders(home: Home) -> list[Path]:
     """List the finished releases, the oldest first."""
-    found = (path for path in home.releases.glob("*") if path.is_dir() and (path / lake.MANIFEST).exists())
+    found = (path for path in home.releases.glob("[!.]*") if path.is_dir() and (path / lake.MANIFEST).exists())
     return sorted(found, key=lambda path: ((path / lake.MANIFEST).stat().st_mtime_ns, path.name))
 
 

@@ -13,9 +13,11 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 import pandas as pd
+from alembic.util.exc import CommandError  # MLflow's migrations and connections, whose errors it lets through
 from matplotlib.figure import Figure
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
+from sqlalchemy.exc import SQLAlchemyError
 
 from features import lake
 from features.errors import OkaeriError
@@ -44,7 +46,7 @@ def explained(home: Home) -> Iterator[None]:
     """
     try:
         yield
-    except mlflow.exceptions.MlflowException as error:
+    except (mlflow.exceptions.MlflowException, CommandError, SQLAlchemyError) as error:
         told = [line.strip() for line in str(error).splitlines() if line.strip()]
         why = next((line for line in told if line.startswith("(sqlite3.")), told[0] if told else "no reason given")
         raise OkaeriError(f"{home.mlruns / 'mlflow.db'}: {why}") from error

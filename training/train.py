@@ -11,7 +11,7 @@ from features.shop import Shop
 from training import card, contents, registry
 from training.dataset import Past
 from training.evaluation import QUESTIONS, Report, evaluate
-from training.fitting import fit_models, refit
+from training.fitting import expect_same_inputs, fit_models, refit
 from training.gate import Champion, Rules, Verdict, decide, load_rules
 from training.leaks import expect_no_leak
 from training.ledger import aliases, answering, folders, promote, remember_challenger
@@ -106,8 +106,10 @@ def train(
 def _learn(home: Home, shop: Shop, until: int, asked: Asked, say: Progress) -> Trained:
     """Judge, fit, look for leaks, and let the gate decide."""
     rules, past, current = asked.rules or load_rules(), Past(shop, until, asked.parameters), _champion(home, say)
-    if not asked.is_whole and current is None:
-        raise BadInput(f"{home.releases}: no champion to take the other models from; train all of them first")
+    if not asked.is_whole:
+        if current is None:
+            raise BadInput(f"{home.releases}: no champion to take the other models from; train all of them first")
+        expect_same_inputs(past, current.models)
     say("judging on held-back customers")
     report = evaluate(past, until, asked.parts)
     say("fitting the release")
@@ -158,6 +160,7 @@ def _contents(
     if current is not None and not asked.is_whole:
         kept = [question for question in QUESTIONS if question not in asked.parts]
         rows = [row for row in current.report() if row["question"] in kept] + rows
+        rows.sort(key=lambda row: QUESTIONS.index(row["question"]))
         twins |= {name: held for name in kept if (held := load_held(current.path, name)) is not None}
         learnt |= {question: current.learnt_until(question) for question in kept}
     reference = contents.reference_rows(past, until)

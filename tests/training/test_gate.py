@@ -47,14 +47,15 @@ BETTER, WORSE, SAME = against(low=0.01, high=0.03), against(low=-0.03, high=-0.0
         ),
         pytest.param(champion(), [BETTER, check(False)], ("kept_champion", "failed_check"), id="better, but not right"),
         pytest.param(champion(), [BETTER, check(None)], ("promoted", "better"), id="what is only told decides nothing"),
-        pytest.param(
-            champion(), [against("ece", 0.01, 0.02)], ("kept_champion", "no_gain"), id="no figure that wins"
-        ),
+        pytest.param(champion(), [against("ece", 0.01, 0.02)], ("kept_champion", "no_gain"), id="no figure that wins"),
         pytest.param(
             champion(), [against(low=0.01, high=0.1, slice="new")], ("kept_champion", "no_gain"), id="a slice is no win"
         ),
         pytest.param(
-            champion(), [SAME, against("brier", -0.3, -0.2, decides=False)], ("kept_champion", "no_gain"), id="not asked"
+            champion(),
+            [SAME, against("brier", -0.3, -0.2, decides=False)],
+            ("kept_champion", "no_gain"),
+            id="not asked",
         ),
         pytest.param(champion(DUE), [SAME], ("promoted", "refresh"), id="old enough to be replaced by its equal"),
         pytest.param(champion(DUE - 1), [SAME], ("kept_champion", "no_gain"), id="not a day earlier"),

@@ -18,8 +18,8 @@ from training.dataset import Past
 from training.evaluation import evaluate
 from training.evaluation.churn import RANK_ONLY
 from training.fitting import FEWEST_CUSTOMERS, fit_models
-from training.models.next_purchase import HORIZONS
 from training.ledger import list_releases
+from training.models.next_purchase import HORIZONS
 from training.release import champion, open_release
 from training.splits import STEP_DAYS
 
