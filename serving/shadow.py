@@ -130,7 +130,8 @@ def _named(a: Answers) -> list[str]:
 
 def _actions(a: Answers) -> NDArray[np.str_]:
     """Name what each customer would get: scenario and offer."""
-    names = np.array([f"{option.scenario}/{option.offer}" for option in a.candidates.options])
+    options = a.candidates.options
+    names = np.array([option.scenario + (f"/{option.offer}" if option.offer else "") for option in options])
     return names[a.choice]
 
 

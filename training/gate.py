@@ -133,7 +133,8 @@ class Verdict:
     @property
     def summary(self) -> str:
         """Say it in one line."""
-        failed = f", {len(self.failed)} failed check{'s' if len(self.failed) > 1 else ''}" if self.failed else ""
+        n = sum(finding.against != "champion" for finding in self.failed)
+        failed = f", {n} failed check{'s' if n > 1 else ''}" if n else ""
         return f"{self.outcome} ({self.kind}{failed})"
 
     def as_dict(self) -> dict[str, Any]:
