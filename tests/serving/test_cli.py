@@ -19,8 +19,10 @@ from serving.publication import current
 from training.release import champion
 
 from . import shop as told
+from .conftest import NOT_OURS
 from .test_shadow import gloomier
 
+no_noise = pytest.mark.filterwarnings(*(f"ignore:{words}" for words in NOT_OURS))
 OKAERI = Path(sys.executable).with_name("okaeri")
 
 
@@ -124,19 +126,23 @@ def test_releases_are_listed_shown_and_verified(okaeri: Okaeri, home: Home) -> N
     assert verified.code == 0 and name in verified.out
 
 
+@no_noise
 def test_a_release_is_promoted_rolled_back_and_pruned(okaeri: Okaeri, copied: Home) -> None:
     """By hand, whatever the gate said: with a reason, which the ledger keeps."""
     first, other = champion(copied).name, gloomier(copied).name
     refused(okaeri(copied, "release", "promote", other), 2, "--why")
     refused(okaeri(copied, "release", "rollback", "--why", "too early"), 2, "no champion before this one")
-    wrong = okaeri(copied, "release", "promote", other, "--why", "looks right")
-    assert wrong.code == 1 and "churn answers its golden rows otherwise" in wrong.err  # it was never trained so
-    assert champion(copied).name == first
-    (copied.releases / other / "golden.npz").unlink()
-    refused(okaeri(copied, "release", "shadow", "0123abcd"), 2, "0123abcd", first)
-    shadow = okaeri(copied, "release", "shadow", other, "--json")
-    assert shadow.code == 1 and "golden.npz" in shadow.err  # a damaged release answers nothing
+    promoted = okaeri(copied, "release", "promote", other, "--why", "a hard winter", "--json")
+    assert (promoted.code, promoted.json) == (0, {"champion": other, "before": first})
+    shown = okaeri(copied, "release", "show")
+    assert "aliases          champion" in shown.out and "promote: a hard winter" in shown.out
+    back = okaeri(copied, "release", "rollback", "--why", "a mild one")
+    assert back.code == 0 and champion(copied).name == first and "next start" in back.err
     assert okaeri(copied, "release", "prune", "--json").json == {"removed": []}
+    (copied.releases / other / "golden.npz").unlink()
+    for command in (["shadow", other], ["promote", other, "--why", "again"]):
+        ended = okaeri(copied, "release", *command)
+        assert ended.code == 1 and "golden.npz" in ended.err  # a damaged release answers nothing
 
 
 def test_train_ends_with_four_and_the_reason_when_the_champion_stays(
