@@ -109,6 +109,7 @@ class Champion:
     id: str
     method: str
     age_days: int  # how much older what it learnt is
+    was_rewritten: bool = False  # rows it may have learnt from were erased or rewritten since
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,11 @@ def _won_or_due(
     if wins:
         reasons = (*(f"significantly better: {win}" for win in wins), *not_compared)
         return Verdict("promoted", "better", reasons, champion.id, found)
-    if champion.age_days > rules.refresh_after_days:
-        why = (
-            f"the champion's data is {champion.age_days} days older (more than {rules.refresh_after_days}),"
-            " and nothing is significantly worse"
-        )
+    due = f"the champion's data is {champion.age_days} days older (more than {rules.refresh_after_days})"
+    if champion.was_rewritten:
+        due = "rows that the champion may have learnt from were erased or rewritten since"
+    if champion.was_rewritten or champion.age_days > rules.refresh_after_days:
+        why = f"{due}, and nothing is significantly worse"
         return Verdict("promoted", "refresh", (why, *not_compared), champion.id, found)
     return None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from features import lake
@@ -88,10 +89,7 @@ def train(
         with registry.run(home, f"train {shop.name} {date}", tracked) as run_id:
             done = _learn(home, shop, until, asked, say)
             say("sealing and registering")
-            page = card.card(shop, done.contents, done.verdict, done.report)
-            said = {"gate.json": lake.encode_json(done.verdict.as_dict()), "card.html": page.encode()}
-            path = write_release(home, done.contents, said)
-            registry.log_report(done.contents.report, churn_plots(done.report.churn_truth, done.report.churn_predicted))
+            path = _seal(home, shop, done)
             version = _register(open_release(path))
         is_new = path.name != before
         if is_new and done.verdict.is_promoted:
@@ -101,6 +99,15 @@ def train(
         registry.mirror(home, aliases(home))
     told = {"release": path.name, "method": done.contents.models.method, "version": version, "run_id": run_id}
     return told | _told(done, is_new) | {"champion": answering(home)[0]}
+
+
+def _seal(home: Home, shop: Shop, done: Trained) -> Path:
+    """Write the release with what is said of it, and log its figures."""
+    page = card.card(shop, done.contents, done.verdict, done.report)
+    said = {"gate.json": lake.encode_json(done.verdict.as_dict()), "card.html": page.encode()}
+    path = write_release(home, done.contents, said)
+    registry.log_report(done.contents.report, churn_plots(done.report.churn_truth, done.report.churn_predicted))
+    return path
 
 
 def _learn(home: Home, shop: Shop, until: int, asked: Asked, say: Progress) -> Trained:
@@ -134,7 +141,8 @@ def _judge(
         products, why = products_against(rules, current, past, until)
         compared, why_not = [*compared, *products], [*why_not, *why]
     age = until - max(current.learnt_until(part) for part in asked.parts)
-    seen = Champion(current.id, current.models.method, age)
+    was_rewritten = not past.shop.grew_from(current.facts["data_snapshot"])
+    seen = Champion(current.id, current.models.method, age, was_rewritten)
     return decide(rules, seen, models.method, models.why_light, [*findings, *compared], why_not)
 
 
@@ -154,7 +162,7 @@ def _contents(
 ) -> Contents:
     """Put together what is sealed; a question that was not asked for keeps the champion's rows and twin."""
     rows, twins = report.as_list(), {}
-    learnt = dict.fromkeys(QUESTIONS, until)
+    learnt, parameters = dict.fromkeys(QUESTIONS, until), asked.parameters.model_dump(mode="json")
     if models.scores is not None:
         twins = {question: sample.held for question, sample in report.samples.items()}
     if current is not None and not asked.is_whole:
@@ -163,9 +171,11 @@ def _contents(
         rows.sort(key=lambda row: QUESTIONS.index(row["question"]))
         twins |= {name: held for name in kept if (held := load_held(current.path, name)) is not None}
         learnt |= {question: current.learnt_until(question) for question in kept}
+        theirs = current.facts.get("parameters", AS_FOUND.model_dump(mode="json"))
+        parameters |= {block: theirs[block] for question in kept if (block := question.replace("-", "_")) in theirs}
     reference = contents.reference_rows(past, until)
     facts = contents.facts(past.shop, models, until, reference)
-    facts |= {"learnt_until": learnt, "parameters": asked.parameters.model_dump(mode="json")}
+    facts |= {"learnt_until": learnt, "parameters": parameters}
     return Contents(models, facts, rows, contents.golden(past.shop, reference), twins)
 
 

@@ -60,6 +60,15 @@ BETTER, WORSE, SAME = against(low=0.01, high=0.03), against(low=-0.03, high=-0.0
         pytest.param(champion(DUE), [SAME], ("promoted", "refresh"), id="old enough to be replaced by its equal"),
         pytest.param(champion(DUE - 1), [SAME], ("kept_champion", "no_gain"), id="not a day earlier"),
         pytest.param(champion(DUE), [WORSE], ("kept_champion", "worse"), id="but not by a worse one"),
+        pytest.param(
+            Champion("c0ffee", "full", 0, was_rewritten=True),
+            [SAME],
+            ("promoted", "refresh"),
+            id="it knew the forgotten",
+        ),
+        pytest.param(
+            Champion("c0ffee", "full", 0, was_rewritten=True), [WORSE], ("kept_champion", "worse"), id="but is better"
+        ),
         pytest.param(champion(DUE), [], ("promoted", "refresh"), id="nor does it stay for want of a comparison"),
         pytest.param(champion(), [], ("kept_champion", "no_gain"), id="nothing compared, nothing gained"),
         pytest.param(champion(method="prior"), [check(True)], ("promoted", "fuller"), id="the shop has grown"),
