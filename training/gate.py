@@ -35,7 +35,7 @@ class Checks(Strict):
     """What a release must show whatever the champion does."""
 
     ece_at_most: Share
-    coverage_between: tuple[Share, Share]
+    coverage_off_at_most: Share
     silence: Silence
     same_score_at_most: Share
 

@@ -101,10 +101,16 @@ def _silence(rules: Rules, sample: Sample, past: Past, days: int) -> Finding:
 
 
 def _coverage(rules: Rules, sample: Sample) -> Finding:
-    said, (least, most) = sample.said["okaeri"], rules.checks.coverage_between
-    found = metrics.coverage(sample.frame.days_to_next.to_numpy(), said["low"], said["high"])
-    told = f"next-purchase: {found:.3f} of next orders within p10 to p90 (between {least} and {most})"
-    passed = least <= found <= most
+    """Compare how many orders fall within the dates promised with how many should, the window being as long as it is.
+
+    Of a date beyond the window only that can be told: within p10 to p90 lie 80 % where both dates are inside, 90 %
+    where p90 is not, and everyone where even p10 is not.
+    """
+    said, cap, bound = sample.said["okaeri"], sample.horizon_days, rules.checks.coverage_off_at_most
+    found = metrics.coverage(sample.frame.days_to_next.to_numpy(), said["low"], said["high"], cap)
+    right = float(np.where(said["low"] >= cap, 1.0, np.where(said["high"] >= cap, 0.9, 0.8)).mean())
+    told = f"next-purchase: {found:.3f} of next orders within p10 to p90; {right:.3f} is right (at most {bound} off)"
+    passed = abs(found - right) <= bound
     return _checked("coverage", "next-purchase", "coverage_p10_p90", found, len(sample.frame), passed, told)
 
 

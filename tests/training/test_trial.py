@@ -32,11 +32,11 @@ def churn_sample(ours, truth, later=None, **others) -> Sample:
     return sample("churn", beside | said, frame, later={"probability": ours if later is None else later})
 
 
-def order_sample(low, high, days) -> Sample:
+def order_sample(low, high, days, window=10_000) -> Sample:
     frame = pd.DataFrame({"days_to_next": days, "is_censored": False})
     ours = {"location": np.log(days), "low": low, "middle": days, "high": high}
     rules = {name: {"middle": days, "location": days} for name in ("own_gap", "bg_nbd")}
-    return sample("next-purchase", {"okaeri": ours} | rules, frame)
+    return sample("next-purchase", {"okaeri": ours} | rules, frame, horizon=window)
 
 
 @pytest.fixture
@@ -105,12 +105,23 @@ def test_a_fall_within_a_point_is_no_fall(past):
     assert found(past, churn_sample(p, as_said(p), p - 0.009), "silence", "7d").value == 0
 
 
-@pytest.mark.parametrize(("inside", "passes"), [(650, False), (700, True), (800, True), (900, True), (950, False)])
+@pytest.mark.parametrize(("inside", "passes"), [(650, False), (701, True), (800, True), (899, True), (950, False)])
 def test_of_five_orders_four_fall_within_the_dates_promised(past, inside, passes):
     days = np.arange(1.0, N + 1)
     low = np.where(np.arange(N) < inside, days - 1, days + 1)
     finding = found(past, order_sample(low, days + 2, days), "coverage")
     assert (finding.value, finding.passed) == (inside / N, passes)
+
+
+def test_of_dates_beyond_the_window_only_that_is_asked_which_can_be_told(past):
+    """Nobody comes back in the 28 days seen. Half were promised so (p10 after it), half were not (p90 after it)."""
+    days = np.full(N, 28.0)
+    promised = np.arange(N) < N // 2
+    low, high = np.where(promised, 40.0, 3.0), np.full(N, 90.0)
+    finding = found(past, order_sample(low, high, days, window=28), "coverage")
+    assert finding.value == 1.0 and "; 0.950 is right (at most 0.1 off)" in finding.says and finding.passed
+    wrong = np.where(promised, 40.0, 29.0), np.where(promised, 90.0, 27.0)  # said to be back before the window ends
+    assert not found(past, order_sample(*wrong, days, window=28), "coverage").passed
 
 
 def test_a_score_that_is_no_number_is_refused_and_counted(past):
