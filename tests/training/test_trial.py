@@ -8,11 +8,11 @@ import pytest
 
 from training import trial
 from training.evaluation import Report
-from training.evaluation.paired import gain
+from training.evaluation.paired import gain, shown_gain
 from training.evaluation.rows import Sample
 from training.gate import load_rules
 from training.release import open_release
-from training.trial import against, checks
+from training.trial import against, checks, products_against
 
 RULES = load_rules().model_copy(update={"resamples": 40})
 N = 1000
@@ -241,3 +241,46 @@ def test_every_slice_is_compared_on_its_own_customers():
     auc = {f.slice: (f.value, f.passed, f.n) for f in findings if f.figure == "auc"}
     assert auc["first"] == (1.0, True, 500) and auc["second"] == (-1.0, False, 500)
     assert auc["all"][0] == pytest.approx(0, abs=0.01)
+
+
+# --- products ---
+
+
+def showing(*products):
+    """A recommender that shows everyone the same products in the same order."""
+
+    def recommend(known, day, customers, n):
+        rows = [(who, product, rank) for who in customers for rank, product in enumerate(products[:n], 1)]
+        return pd.DataFrame(rows, columns=["customer_id", "product_id", "rank"])
+
+    return SimpleNamespace(recommend=recommend)
+
+
+def past_of(bought):
+    """Ann and Ben had bought tea and cups before; then what is told."""
+    known = pd.DataFrame({"customer_id": ["ann", "ben"], "product_id": ["tea", "cup"]})
+    after = pd.DataFrame(bought, columns=["customer_id", "product_id"])
+    calendar = SimpleNamespace(date=lambda day: f"day {day}")
+    shop = SimpleNamespace(calendar=calendar)
+    return SimpleNamespace(shop=shop, purchases=lambda day: known, bought_after=lambda day, n, until: after)
+
+
+def test_the_right_product_first_is_worth_more_than_second():
+    """Both come back for tea: first it scores 1, second 1 / log2(3); a stranger and a new product do not count."""
+    past = past_of([("ann", "tea"), ("ben", "tea"), ("cat", "tea"), ("ann", "never sold before")])
+    found, n = shown_gain(past, 100, 130, showing("tea", "cup"), showing("cup", "tea"), 20)
+    assert n == 2 and found.value == pytest.approx(1 - 1 / np.log2(3)) == pytest.approx(found.low)
+
+
+def test_a_recommender_that_had_learnt_the_cut_off_is_not_compared():
+    findings, why = products_against(RULES, champion_of(), past_of([("ann", "tea")]), 130)
+    assert findings == []
+    assert why == ["recommender was not compared: the champion's learnt until day 120, past day 100"]
+
+
+def test_products_are_compared_with_a_champion_of_before_the_cut_off(monkeypatch):
+    monkeypatch.setattr(trial, "fit_recommender", lambda shop, bought, day: showing("cup", "tea"))
+    older = champion_of(learnt_until=lambda question: 100, models=SimpleNamespace(recommender=showing("tea", "cup")))
+    (finding,), why = products_against(RULES, older, past_of([("ann", "tea"), ("ben", "tea")]), 130)
+    assert why == [] and finding.passed is False and finding.n == 2
+    assert finding.says.startswith("recommender ndcg_at_10: 0.3691 worse than champion")
