@@ -14,8 +14,10 @@ from features import lake
 from features.errors import BadInput, Damaged, Refused
 from features.home import Home
 from tests.contracts.model_contract import assert_no_pickle
+from training import ledger as pointers
 from training import release as releases
-from training.release import GOLDEN_ROWS, champion, check_golden, list_releases, open_release, probe, promote
+from training.ledger import list_releases, promote
+from training.release import GOLDEN_ROWS, champion, check_golden, open_release, probe
 
 from .conftest import CUSTOMER, MLFLOW_WARNS, PRODUCT, WHEN, WHO, Trained
 
@@ -42,7 +44,7 @@ def pair(home: Home, small: list[Trained]) -> list[Path]:
 @pytest.fixture
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Promote without the child process, which is tried on its own and takes seconds."""
-    monkeypatch.setattr(releases, "probe", check_golden)
+    monkeypatch.setattr(pointers, "probe", check_golden)
 
 
 def ledger(home: Home) -> list[dict]:
@@ -89,7 +91,7 @@ def test_a_changed_byte_or_a_cut_anywhere_is_seen_before_any_parser(large, tmp_p
     """B14: LightGBM dies on a damaged model file, so this process would not live to tell."""
     folder, chance = tmp_path / large.path.name, random.Random(7)
     shutil.copytree(large.path, folder)
-    files = sorted(folder.iterdir())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     for number in range(MUTATIONS):
         path = files[number % len(files)]
         whole = path.read_bytes()
@@ -180,8 +182,8 @@ def test_a_home_without_a_release_says_what_to_do(home):
 def test_training_promotes_with_the_whole_story(small):
     home = small[-1].home
     first, second = ledger(home)[:2]
-    why = "trained on what was known before 2024-07-05"
-    assert first == {"release": small[0].told["release"], "previous": None, "who": WHO, "when": WHEN, "why": why}
+    told = {"who": WHO, "when": WHEN, "why": "trained on what was known before 2024-06-19", "kind": "train"}
+    assert first == {"release": small[0].told["release"], "previous": None} | told
     assert (second["release"], second["previous"]) == (small[1].told["release"], small[0].told["release"])
 
 
@@ -304,5 +306,5 @@ def test_there_is_no_pickle_anywhere(which, request):
 
 
 def test_a_release_is_for_its_owner_alone(large):
-    assert {path.stat().st_mode & 0o777 for path in large.path.iterdir()} == {0o600}
-    assert large.path.stat().st_mode & 0o777 == 0o700
+    modes = {path.is_dir(): path.stat().st_mode & 0o777 for path in [large.path, *large.path.rglob("*")]}
+    assert modes == {False: 0o600, True: 0o700}

@@ -8,9 +8,10 @@ import pandas as pd
 from training import baselines, metrics
 from training.baselines import columns_of
 from training.dataset import Past, slices
-from training.evaluation.rows import Judged, Matrix, Row, measured
+from training.evaluation.rows import Judged, Matrix, Row, Sample, measured
 from training.fitting import active_rows, fit_inputs, fit_next_purchase, too_small
 from training.labels import expect_complete
+from training.models.held import Held
 from training.models.inputs import Inputs
 from training.models.next_purchase import HORIZONS, NextPurchase
 
@@ -29,7 +30,17 @@ def judge_next_purchase(past: Past, test: int, until: int) -> Judged:
         for part, who in slices(active)
         for row in _next_purchase_rows(model, inputs, active[who], horizon, cutoff)
     ]
-    return Judged(tuple(rows))
+    held = Held("next-purchase", test, inputs, model)
+    said = _said(held, columns_of(active, inputs.features), horizon)
+    return Judged(tuple(rows), sample=Sample(held, active, horizon, dict(slices(active)), said))
+
+
+def _said(held: Held, columns: dict[str, Matrix], horizon: int) -> dict[str, dict[str, Matrix]]:
+    """Give what each method says of when everyone comes back."""
+    by_rate = baselines.bg_nbd_days(held.inputs.btyd, columns, horizon)
+    own_gap = baselines.own_gap_days(columns, horizon)
+    rules = {name: {"middle": days, "location": days} for name, days in (("bg_nbd", by_rate), ("own_gap", own_gap))}
+    return {"okaeri": held.say(columns), **rules}
 
 
 def _next_purchase_rows(

@@ -1,14 +1,16 @@
 """A report's figures: each a metric of one method at one cut-off, with its interval over customers."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from training import metrics
+from training.models.held import Held
 
 Matrix = NDArray[np.float64]
 
@@ -36,6 +38,17 @@ def as_rows(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """The customers judged at one cut-off, and what every method said of them: what methods are compared on."""
+
+    held: Held  # ours, fitted on the past of that day alone
+    frame: pd.DataFrame  # features and outcomes, a row per customer
+    horizon_days: int
+    slices: Mapping[str, NDArray[np.bool_]]
+    said: Mapping[str, Mapping[str, Matrix]]  # by method, then as `Held.say` names it
+
+
+@dataclass(frozen=True)
 class Judged:
     """One question at one cut-off: its rows, or why it cannot be judged; for churn what the plots need."""
 
@@ -43,6 +56,7 @@ class Judged:
     why_not: str = ""
     truth: Matrix = field(default_factory=lambda: np.empty(0))
     predicted: Matrix = field(default_factory=lambda: np.empty(0))
+    sample: Sample | None = None
 
 
 def measured(

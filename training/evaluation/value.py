@@ -7,9 +7,10 @@ import numpy as np
 from training import baselines, metrics
 from training.baselines import columns_of
 from training.dataset import Past, slices
-from training.evaluation.rows import Judged, measured
+from training.evaluation.rows import Judged, Sample, measured
 from training.fitting import fit_inputs, fit_value, too_small, value_window
 from training.labels import VALUE_DAYS, expect_complete
+from training.models.held import Held
 
 VALUE_METRICS: dict[str, Callable[..., float]] = {
     "spearman": metrics.spearman,
@@ -44,4 +45,6 @@ def judge_value(past: Past, test: int, until: int) -> Judged:
         for method, predicted in by.items()
         for name, metric in VALUE_METRICS.items()
     ]
-    return Judged(tuple(rows))
+    said = {method: {"revenue": predicted} for method, predicted in by.items()}
+    held = Held("value", test, inputs, model)
+    return Judged(tuple(rows), sample=Sample(held, frame, VALUE_DAYS, dict(slices(frame)), said))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from training.models.logistic import Logistic
+from training.models.parameters import CHURN, ChurnParameters
 from training.models.trees import contributions, fit_trees, load_trees, raw_score, save_trees
 
 Matrix = NDArray[np.float64]
@@ -29,7 +30,15 @@ class Churn:
     intercept: float
 
     @classmethod
-    def fit(cls, x: Matrix, y: Matrix, names: Sequence[str], x_later: Matrix, y_later: Matrix) -> "Churn":
+    def fit(
+        cls,
+        x: Matrix,
+        y: Matrix,
+        names: Sequence[str],
+        x_later: Matrix,
+        y_later: Matrix,
+        sized: ChurnParameters = CHURN,
+    ) -> "Churn":
         """Learn on the training cut-offs ``x`` (n, k), ``y`` in {0, 1}, calibrate on a later window.
 
         Calibration is Platt's: two numbers, which two thousand customers can carry [1]_.
@@ -38,8 +47,8 @@ class Churn:
         ----------
         .. [1] Platt (1999), "Probabilistic outputs for support vector machines".
         """
-        trees = fit_trees(x, y, "binary", names, rising=RISING)
-        raw = cls(trees, Logistic.fit(x, y), 1.0, 0.0)
+        trees = fit_trees(x, y, "binary", names, rising=RISING, sized=sized)
+        raw = cls(trees, Logistic.fit(x, y, sized.penalty), 1.0, 0.0)
         platt = LogisticRegression(C=1e6).fit(raw.log_odds(x_later)[:, None], y_later)
         return cls(trees, raw.logistic, max(0.05, float(platt.coef_[0, 0])), float(platt.intercept_[0]))
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-Matrix = NDArray[np.float64]
+from training.models.parameters import CHURN
 
-PENALTY = 0.01  # C of scikit-learn; Complete Journey, cut-offs before 2017-09, 2026-11-21
+Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Logistic:
     intercept: float
 
     @classmethod
-    def fit(cls, x: Matrix, y: Matrix) -> "Logistic":
+    def fit(cls, x: Matrix, y: Matrix, penalty: float = CHURN.penalty) -> "Logistic":
         """Fit to rows ``x`` (n, k) and outcomes ``y`` in {0, 1}; an unknown input takes the mean of the known."""
         logs = signed_log(x)
         known = ~np.isnan(logs)
@@ -30,7 +30,7 @@ class Logistic:
         mean = np.where(known, logs, 0.0).sum(axis=0) / n
         scale = np.sqrt((np.where(known, logs - mean, 0.0) ** 2).sum(axis=0) / n)
         scale[scale < 1e-9] = 1.0
-        model = LogisticRegression(C=PENALTY, max_iter=500, tol=1e-5)
+        model = LogisticRegression(C=penalty, max_iter=500, tol=1e-5)
         model.fit(np.nan_to_num((logs - mean) / scale), y)
         return cls(mean, scale, model.coef_[0], float(model.intercept_[0]))
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from training.models.parameters import TREES, Trees
 from training.models.trees import fit_trees, load_trees, raw_score, save_trees
 
 Matrix = NDArray[np.float64]
@@ -43,6 +44,7 @@ class NextPurchase:
         censored: NDArray[np.bool_],
         names: Sequence[str],
         later: tuple[Matrix, Matrix, NDArray[np.bool_]],
+        sized: Trees = TREES,
     ) -> "NextPurchase":
         """Learn locations on the training rows, and the residuals' distribution on a ``later`` window.
 
@@ -55,7 +57,7 @@ class NextPurchase:
         """
         logs = np.log(np.maximum(days, 0.5))
         start, sigma = _lognormal(logs, censored)
-        trees = fit_trees(x, logs, _aft(censored, sigma), names, offset=np.full(len(logs), start))
+        trees = fit_trees(x, logs, _aft(censored, sigma), names, offset=np.full(len(logs), start), sized=sized)
         x_later, days_later, censored_later = later
         location = start + raw_score(trees, x_later)
         residual = (np.log(np.maximum(days_later, 0.5)) - location) / sigma
