@@ -39,7 +39,7 @@ def card(shop: Shop, contents: Contents, verdict: Verdict, report: Report) -> st
         changed=_changed(facts["parameters"]),
         figures=list(_figures(contents.report, lang)),
         skipped=report.skipped,
-        curve=calibration_curve(report.churn_truth, report.churn_predicted),
+        curve=calibration_curve(*report.churn),
         verdict=verdict,
         findings=[_finding(finding, lang) for finding in verdict.findings],
     )

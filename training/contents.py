@@ -15,7 +15,8 @@ from training.models.next_purchase import HORIZONS
 from training.release import GOLDEN_ROWS
 from training.splits import YOUNG_STEP_DAYS
 
-NEEDED = tuple(dict.fromkeys((*HISTORY, "days_since_last_order", "order_days_lookback")))
+BESIDE = ("order_days_lookback", "orders_all")  # read beside the models' inputs
+NEEDED = tuple(dict.fromkeys((*HISTORY, "days_since_last_order", *BESIDE)))
 
 
 def facts(shop: Shop, models: Models, until: int, reference: pd.DataFrame) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def outputs(models: Models) -> list[str]:
 def golden(shop: Shop, reference: pd.DataFrame) -> dict[str, Any]:
     """Take the feature values of a few customers without their ids: what the probe answers again."""
     chosen = reference.iloc[:: max(1, len(reference) // GOLDEN_ROWS)][:GOLDEN_ROWS]
-    return {name: chosen[name].to_numpy() for name in (*catalog.model_inputs(shop.tables), "order_days_lookback")}
+    return {name: chosen[name].to_numpy() for name in (*catalog.model_inputs(shop.tables), *BESIDE)}
 
 
 def reference_rows(past: Past, until: int) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def _caps(frame: pd.DataFrame, shop: Shop) -> dict[str, list[float]]:
 
 def _references(frame: pd.DataFrame, shop: Shop, models: Models) -> dict[str, list[float]]:
     """Give the distributions that percentiles and grades refer to: frozen with the release, the same day and night."""
-    columns = columns_of(frame, [*catalog.model_inputs(shop.tables), "order_days_lookback"])
+    columns = columns_of(frame, [*catalog.model_inputs(shop.tables), *BESIDE])
     active = is_active(columns, shop.mapping.predict.min_order_days)
     churn, _, revenue = models.prior.predict(columns)
     year = revenue * 365 / 90

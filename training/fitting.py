@@ -21,6 +21,7 @@ from training.models.inputs import HISTORY, Inputs, history
 from training.models.next_purchase import NextPurchase
 from training.models.prior import Prior
 from training.models.recommender import Recommender
+from training.models.second_order import SecondOrder
 from training.models.value import Value
 from training.splits import YOUNG_STEP_DAYS, Origins, origins_before
 
@@ -29,6 +30,9 @@ Matrix = NDArray[np.float64]
 # faults.md B2: below these the next lighter rung of the ladder is fitted and named.
 FEWEST_CUSTOMERS = 500
 FEWEST_POSITIVES = 50
+# With as many customers of one order their own model ranks as well as the general one: the simulated shop .897 against
+# .888, with 1,000 .914 against .911; the gift shop .567 and .568 (AUC of 90 days, four draws each, 2026-11-24).
+FEWEST_FIRSTS = 200
 
 
 def in_steps(days: int) -> int:
@@ -42,7 +46,7 @@ def in_steps(days: int) -> int:
 
 def window_days(question: str, horizon_days: int) -> int:
     """Give how long a question's outcome takes to be known, in whole fortnights."""
-    return in_steps(VALUE_DAYS if question == "value" else horizon_days)
+    return in_steps(VALUE_DAYS if question in ("value", "second-order") else horizon_days)
 
 
 def place(shop: Shop, until: int, embargo_days: int) -> Origins:
@@ -104,6 +108,8 @@ def refit(past: Past, until: int, base: Models, parts: Collection[str]) -> Model
         scores = replace(scores, churn=fit_churn(past, inputs, until))
     if "next-purchase" in parts:
         scores = replace(scores, next_purchase=fit_next_purchase(past, inputs, until))
+    if "second-order" in parts:
+        scores = replace(scores, second_order=fit_second_order(past, inputs, until))
     if "value" in parts:
         scores = replace(scores, value=fit_value(past, inputs, until))
     if "recommender" in parts:
@@ -118,12 +124,13 @@ def fit_recommender(shop: Shop, bought: pd.DataFrame, until: int) -> Recommender
 
 
 def fit_scores(past: Past, until: int) -> Scores:
-    """Fit churn, next purchase and value; the shop must not be too small."""
+    """Fit churn, next purchase, second order and value; the shop must not be too small."""
     inputs = fit_inputs(past, until)
     return Scores(
         inputs,
         fit_churn(past, inputs, until),
         fit_next_purchase(past, inputs, until),
+        fit_second_order(past, inputs, until),
         fit_value(past, inputs, until),
     )
 
@@ -208,6 +215,35 @@ def fit_next_purchase(past: Past, inputs: Inputs, until: int) -> NextPurchase:
         outcome(past.rows(later, until)),
         past.parameters.next_purchase,
     )
+
+
+def one_order_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep who has ordered exactly once, on a day of their own choosing."""
+    return frame[(frame.orders_all == 1) & (frame.n_order_days == 1)]
+
+
+def second_order_rows(past: Past, until: int) -> pd.DataFrame:
+    """Describe who had ordered once at each of the cut-offs learnt from, watched until ``until``."""
+    return one_order_rows(past.rows(place(past.shop, until, past.horizon).all, until))
+
+
+def too_few_firsts(past: Past, until: int) -> str:
+    """Say what the shop lacks for a model of the second order; empty if nothing."""
+    rows = second_order_rows(past, until)
+    n, came = rows.customer_id.nunique(), int((~rows.is_censored.astype(bool)).sum())
+    if n >= FEWEST_FIRSTS and came >= FEWEST_POSITIVES:
+        return ""
+    return f"{n} customers with one order, {came} second orders; a model needs {FEWEST_FIRSTS}, {FEWEST_POSITIVES}"
+
+
+def fit_second_order(past: Past, inputs: Inputs, until: int) -> SecondOrder | None:
+    """Fit the second order of who ordered once; ``None`` where they are too few: the general model answers then."""
+    if too_few_firsts(past, until):
+        return None
+    rows = second_order_rows(past, until)
+    days, censored = rows.days_to_next.to_numpy(), rows.is_censored.to_numpy(dtype=bool)
+    watched = (until - rows.as_of_day).to_numpy().astype(np.float64)
+    return SecondOrder.fit(_matrix(inputs, rows), days, censored, watched, inputs.names)
 
 
 def value_window(shop: Shop, until: int) -> Origins | None:

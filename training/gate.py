@@ -17,7 +17,7 @@ from training.strict import Strict, read_strict
 DEFAULT = Path(__file__).with_name("gate.yaml")
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Question = Literal["churn", "next-purchase", "value", "recommender"]
+Question = Literal["churn", "next-purchase", "second-order", "value", "recommender"]
 Outcome = Literal["promoted", "kept_champion"]
 # Which rule decided: four promote, four keep the champion.
 Kind = Literal["first", "fuller", "better", "refresh", "lighter", "failed_check", "worse", "no_gain"]

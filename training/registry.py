@@ -65,15 +65,16 @@ def open_tracking(home: Home) -> None:
 
 
 @contextmanager
-def run(home: Home, name: str, parameters: Mapping[str, Any]) -> Iterator[str]:
-    """Track one training, of which there is one at a time: what another left running was killed, and is marked so.
+def run(home: Home, name: str, parameters: Mapping[str, Any], command: str = "train") -> Iterator[str]:
+    """Track a command. There is one training at a time: what another left running was killed, and is marked so.
 
     A run id that `mlflow run` made in another database is kept as the tag ``outer_run``.
     """
     outer = os.environ.pop("MLFLOW_RUN_ID", None)
     open_tracking(home)
     experiment = mlflow.get_experiment_by_name(EXPERIMENT)
-    _mark_killed(experiment.experiment_id, outer)
+    if command == "train":
+        _mark_killed(experiment.experiment_id, outer)
     known = outer is not None and _exists(outer)
     with mlflow.start_run(
         run_id=outer if known else None,
@@ -82,7 +83,7 @@ def run(home: Home, name: str, parameters: Mapping[str, Any]) -> Iterator[str]:
     ) as active:
         if outer and not known:
             mlflow.set_tag("outer_run", outer)
-        mlflow.set_tag(OURS, "train")
+        mlflow.set_tag(OURS, command)
         mlflow.log_params({f"okaeri.{key}": value for key, value in parameters.items()})
         yield active.info.run_id
 
@@ -105,10 +106,15 @@ def _exists(run_id: str) -> bool:
 
 def log_report(rows: list[dict[str, Any]], plots: Mapping[str, Figure]) -> None:
     """Log every figure of a report, the report itself as a table, and its plots."""
-    mlflow.log_metrics({_metric(row): row["value"] for row in rows if row["value"] is not None})
+    mlflow.log_metrics({_metric(row): row["value"] for row in _of_one_name(rows) if row["value"] is not None})
     mlflow.log_table(pd.DataFrame(rows), "report.json")
     for name, figure in plots.items():
         mlflow.log_figure(figure, f"plots/{name}.png")
+
+
+def _of_one_name(rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Keep one row per figure: of several cut-offs the pooled one, which comes last."""
+    return {_metric(row): row for row in rows}.values()
 
 
 def _metric(row: Mapping[str, Any]) -> str:

@@ -23,9 +23,10 @@ from training.models.inputs import Inputs
 from training.models.next_purchase import NextPurchase
 from training.models.prior import Prior
 from training.models.recommender import Recommender
+from training.models.second_order import SecondOrder
 from training.models.value import Value
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GOLDEN_ROWS = 50
 PROBE_SECONDS = 30  # faults.md, decisions 2
 PROBE_TOLERANCE = 1e-9
@@ -145,6 +146,7 @@ def _own_facts(models: Models) -> dict[str, Any]:
         "method": models.method,
         "n": models.prior.n,
         "why_light": models.why_light,
+        "has_second_order": models.scores is not None and models.scores.second_order is not None,
         "has_value": models.scores is not None and models.scores.value is not None,
     }
 
@@ -156,6 +158,8 @@ def _save_models(models: Models, folder: Path) -> None:
         models.scores.inputs.btyd.save(folder)
         models.scores.churn.save(folder)
         models.scores.next_purchase.save(folder)
+        if models.scores.second_order is not None:
+            models.scores.second_order.save(folder)
         if models.scores.value is not None:
             models.scores.value.save(folder)
 
@@ -176,7 +180,8 @@ def open_release(path: Path) -> Release:
     if facts["method"] == "full":
         inputs = Inputs(tuple(facts["features"]), Btyd.load(path))
         value = Value.load(path) if facts["has_value"] else None
-        scores = Scores(inputs, Churn.load(path), NextPurchase.load(path), value)
+        second_order = SecondOrder.load(path) if facts["has_second_order"] else None
+        scores = Scores(inputs, Churn.load(path), NextPurchase.load(path), second_order, value)
     models = Models(scores, Recommender.load(path), Prior.load(path), facts["horizon_days"], facts["why_light"])
     return Release(found, path, facts, models)
 
@@ -196,7 +201,8 @@ def _outputs(models: Models, columns: dict[str, Any]) -> dict[str, NDArray[np.fl
     out = {"prior_churn": churn, "prior_next_order": next_order, "prior_revenue": revenue}
     if models.scores is not None:
         x = models.scores.inputs.matrix(columns)
-        out |= {"churn": models.scores.churn.predict(x), "next_order": models.scores.next_purchase.predict(x)}
+        chance, days = models.scores.next_order(x, np.asarray(columns["orders_all"]))
+        out |= {"churn": models.scores.churn.predict(x), "next_order": chance, "next_days": days}
         if models.scores.value is not None:
             out["value"] = models.scores.value.predict(x, models.scores.inputs.names)
     return {f"out_{name}": np.asarray(value, np.float64) for name, value in out.items()}

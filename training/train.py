@@ -106,7 +106,7 @@ def _seal(home: Home, shop: Shop, done: Trained) -> Path:
     page = card.card(shop, done.contents, done.verdict, done.report)
     said = {"gate.json": lake.encode_json(done.verdict.as_dict()), "card.html": page.encode()}
     path = write_release(home, done.contents, said)
-    registry.log_report(done.contents.report, churn_plots(done.report.churn_truth, done.report.churn_predicted))
+    registry.log_report(done.contents.report, churn_plots(*done.report.churn))
     return path
 
 
@@ -164,7 +164,7 @@ def _contents(
     rows, twins = report.as_list(), {}
     learnt, parameters = dict.fromkeys(QUESTIONS, until), asked.parameters.model_dump(mode="json")
     if models.scores is not None:
-        twins = {question: sample.held for question, sample in report.samples.items()}
+        twins = {question: sample.held for question, sample in report.samples.items() if sample.held}
     if current is not None and not asked.is_whole:
         kept = [question for question in QUESTIONS if question not in asked.parts]
         rows = [row for row in current.report() if row["question"] in kept] + rows

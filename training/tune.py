@@ -15,7 +15,7 @@ from features.shop import Shop
 from training import metrics
 from training.baselines import columns_of
 from training.dataset import Past
-from training.evaluation.paired import measures
+from training.evaluation.measures import measures
 from training.fitting import (
     active_rows,
     fit_churn,
@@ -148,7 +148,7 @@ def _score(past: Past, question: str, stage: Stage) -> float:
     if question == "churn":
         return metrics.log_loss(silent(stage.frame), said["probability"])
     measure = measures(question, past.horizon)[AIMS[question]]
-    value = measure.metric(*measure.outcome(stage.frame), said[measure.says])
+    value = measure.metric(*measure.outcome(stage.frame), *(said[word] for word in measure.says))
     return -value if measure.more_is_better else value
 
 

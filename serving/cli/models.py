@@ -77,11 +77,10 @@ def tune(
     from features.shop import open_shop
 
     shop = open_shop(Home.open())
-    from training.tune import as_yaml
-    from training.tune import tune as search
-
     from features.lake import write_bytes
     from training.dataset import observation_end
+    from training.tune import as_yaml
+    from training.tune import tune as search
 
     until = day_of(as_of) or observation_end(shop)
     found = search(shop, until, question, trials, say_on_stderr(json))
@@ -90,10 +89,11 @@ def tune(
 
 
 def backtest(
-    question: Annotated[str, typer.Argument(help="churn, next-purchase, value or recommender.")],
+    question: Annotated[str, typer.Argument(help="churn, next-purchase, second-order, value or recommender.")],
     shop: Annotated[Path, typer.Option(help="A ready mapping's name or a shop.yaml; ingested first if need be.")],
     files: Annotated[list[Path] | None, typer.Argument(help="Files, if it was not ingested yet.")] = None,
     cutoffs: Annotated[str | None, typer.Option(help="Dates, comma-separated; default the mapping's.")] = None,
+    protocol: Annotated[str, typer.Option(help="rolling-origin; churn also own-rhythm.")] = "rolling-origin",
     json: Json = False,
 ) -> None:
     """Judge one question at past cut-offs, beside its baselines, with intervals."""
@@ -102,6 +102,7 @@ def backtest(
     from features.home import Home
     from features.shop import open_shop
     from training.backtest import backtest as judge
+    from training.evaluation.rows import as_rows
     from training.report import shown
 
     home, path = Home.open(), mapping_path(shop)
@@ -109,8 +110,10 @@ def backtest(
     if not (home.lake(mapping.shop) / "CURRENT.json").exists():
         ingest(home, mapping, path.read_bytes(), files or [], now())
     days = None if cutoffs is None else [day for text in cutoffs.split(",") if (day := day_of(text)) is not None]
-    rows = judge(open_shop(home, mapping.shop), question, days)
+    found = judge(home, open_shop(home, mapping.shop), question, days, protocol)
+    rows = as_rows(found.rows)
     if json:
-        show({"question": question, "shop": mapping.shop, "protocol": "rolling-origin", "rows": rows}, True)
+        told = {"question": question, "shop": mapping.shop, "protocol": protocol, "rows": rows}
+        show(told | {"skipped": list(found.skipped)}, True)
     else:
-        typer.echo(shown(rows, []))
+        typer.echo(shown(rows, found.skipped))

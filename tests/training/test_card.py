@@ -85,7 +85,7 @@ def english(large, monkeypatch):
 
     def write(verdict, skipped=(), **facts):
         contents = Contents(release.models, release.facts | facts, large.told["report"], {}, {})
-        return card(shop, contents, verdict, Report((), np.empty(0), np.empty(0), skipped))
+        return card(shop, contents, verdict, Report((), skipped))
 
     return write
 

@@ -4,7 +4,6 @@ import shutil
 import sqlite3
 
 import mlflow
-import numpy as np
 import pytest
 
 from features import lake
@@ -145,7 +144,7 @@ def test_a_lighter_rung_never_replaces_the_champion(home, large, again, monkeypa
     """B1: as if everybody came back in the window the full models would be calibrated on."""
     why = "NO_POSITIVES: 0 customers of the rarer outcome at 2024-12-03; the full models need 50"
     monkeypatch.setattr("training.fitting.too_small", lambda past, until: why)
-    monkeypatch.setattr("training.train.evaluate", lambda *_: Report((), np.empty(0), np.empty(0), ()))
+    monkeypatch.setattr("training.train.evaluate", lambda *_: Report((), ()))
     told = again()
     assert (told["verdict"], told["kind"], told["method"]) == ("kept_champion", "lighter", "prior")
     assert "NO_POSITIVES" in told["reasons"][0]

@@ -75,8 +75,11 @@ def test_a_release_is_opened_with_the_facts_of_its_training(large):
 def test_the_golden_rows_cover_every_answer(large):
     with np.load(large.path / "golden.npz", allow_pickle=False) as golden:
         answers = {name[4:]: golden[name] for name in golden.files if name.startswith("out_")}
-    assert {"churn", "next_order", "value"} <= set(answers)
-    assert all(len(answer) == GOLDEN_ROWS and np.isfinite(answer).all() for answer in answers.values())
+    assert {"churn", "next_order", "next_days", "value"} <= set(answers)
+    assert all(len(answer) == GOLDEN_ROWS for answer in answers.values())
+    days = answers.pop("next_days")
+    assert (np.isnan(days) | (days <= 365)).all() and np.isfinite(days[:, 1]).any()  # beyond a year there is no date
+    assert all(np.isfinite(answer).all() for answer in answers.values())
     assert np.ptp(answers["churn"]) > 0.1
 
 
@@ -142,7 +145,7 @@ def test_an_unfinished_release_is_refused(pair):
 def test_a_release_of_a_later_format_is_refused_by_number(pair):
     facts = json.loads((pair[0] / "release.json").read_text())
     (pair[0] / "release.json").write_text(json.dumps(facts | {"format_version": 99}))
-    with pytest.raises(Damaged, match="format_version 99; this version reads 1"):
+    with pytest.raises(Damaged, match="format_version 99; this version reads 2"):
         open_release(resealed(pair[0]))
 
 

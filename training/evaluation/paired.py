@@ -1,7 +1,6 @@
 """Two methods on the very same customers: by how much one is better, with the interval of the difference."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,63 +8,16 @@ from numpy.typing import NDArray
 
 from training import metrics
 from training.dataset import Past
+from training.evaluation.measures import measures
 from training.evaluation.rows import Matrix, Sample
-from training.fitting import silent
 from training.metrics import Interval
 from training.models.recommender import Recommender
 
 TOP = 10  # products shown
 
 
-@dataclass(frozen=True)
-class Measure:
-    """One figure: what it takes of the outcomes, what of the method's words, and whether more is better."""
-
-    outcome: Callable[[pd.DataFrame], tuple[NDArray[np.generic], ...]]
-    says: str
-    metric: Callable[..., float]
-    more_is_better: bool = True
-
-
-def _silent(frame: pd.DataFrame) -> tuple[NDArray[np.generic], ...]:
-    return (silent(frame),)
-
-
-def _days(frame: pd.DataFrame) -> tuple[NDArray[np.generic], ...]:
-    return (frame.days_to_next.to_numpy(),)
-
-
-def _days_and_seen(frame: pd.DataFrame) -> tuple[NDArray[np.generic], ...]:
-    return frame.days_to_next.to_numpy(), ~frame.is_censored.to_numpy(dtype=bool)
-
-
-def _revenue(frame: pd.DataFrame) -> tuple[NDArray[np.generic], ...]:
-    return (frame.revenue_90d.to_numpy(),)
-
-
-def measures(question: str, horizon_days: int) -> dict[str, Measure]:
-    """Give a question's figures by name."""
-
-    def capped(days: Matrix, predicted: Matrix) -> float:
-        return metrics.mae_days(days, predicted, horizon_days)
-
-    return {
-        "churn": {
-            "auc": Measure(_silent, "probability", metrics.auc),
-            "pr_auc": Measure(_silent, "probability", metrics.pr_auc),
-            "lift_at_10pct": Measure(_silent, "probability", metrics.lift_at),
-            "brier": Measure(_silent, "probability", metrics.brier, more_is_better=False),
-            "ece": Measure(_silent, "probability", metrics.ece, more_is_better=False),
-        },
-        "next-purchase": {
-            "mae_days": Measure(_days, "middle", capped, more_is_better=False),
-            "c_index": Measure(_days_and_seen, "location", metrics.c_index),
-        },
-        "value": {"spearman": Measure(_revenue, "revenue", metrics.spearman)},
-    }[question]
-
-
-NAMES = {question: tuple(measures(question, 1)) for question in ("churn", "next-purchase", "value")}
+JUDGED = ("churn", "next-purchase", "second-order", "value")
+NAMES = {question: tuple(measures(question, 90)) for question in JUDGED}
 NAMES["recommender"] = ("ndcg_at_10",)
 
 
@@ -78,9 +30,10 @@ def gain(
     resamples: int,
 ) -> Interval:
     """Give by how much ``ours`` is better than ``theirs`` among ``who`` (masks the sample): above zero is better."""
-    measure = measures(sample.held.question, sample.horizon_days)[name]
+    measure = measures(sample.question, sample.horizon_days, sample.observed_days)[name]
     truth = tuple(outcome[who] for outcome in measure.outcome(sample.frame))
-    both = ours[measure.says][who], theirs[measure.says][who]
+    (word,) = measure.says
+    both = ours[word][who], theirs[word][who]
     value, low, high = metrics.paired_bootstrap(measure.metric, truth, *both, n=resamples)
     return Interval(value, low, high) if measure.more_is_better else Interval(-value, -high, -low)
 

@@ -12,12 +12,18 @@ from numpy.typing import NDArray
 from training.models.btyd import Btyd
 from training.models.churn import Churn
 from training.models.inputs import Inputs
-from training.models.next_purchase import NextPurchase
+from training.models.next_purchase import HORIZONS, NextPurchase
+from training.models.second_order import SecondOrder
 from training.models.value import Value
 
 Matrix = NDArray[np.float64]
 
-KINDS: dict[str, Any] = {"churn": Churn, "next-purchase": NextPurchase, "value": Value}
+KINDS: dict[str, Any] = {
+    "churn": Churn,
+    "next-purchase": NextPurchase,
+    "second-order": SecondOrder,
+    "value": Value,
+}
 FOLDER = "held_back"
 
 
@@ -28,21 +34,26 @@ class Held:
     question: str
     day: int
     inputs: Inputs
-    model: Churn | NextPurchase | Value
+    model: Churn | NextPurchase | SecondOrder | Value
 
     def say(self, columns: Mapping[str, Matrix]) -> dict[str, Matrix]:
         """Say of each customer what the question's figures are made of, each of shape (n,).
 
-        Churn: ``probability``. Next purchase: ``location`` (log-days), ``low``, ``middle`` and ``high``, the days
-        reached with 10, 50 and 90 %, infinite beyond a year. Value: ``revenue`` of the next 90 days.
+        Churn: ``probability``, also as its ``score``. Orders: ``p_7d`` to ``p_90d``. Next purchase: besides
+        ``location`` (log-days), ``low``, ``middle`` and ``high``, the days reached with 10, 50 and 90 %, infinite
+        beyond a year. Second order: besides ``score_30d`` to ``score_90d``. Value: ``revenue`` of the next 90 days.
         """
         x = self.inputs.matrix(columns)
         if isinstance(self.model, Churn):
-            return {"probability": self.model.predict(x)}
+            risk = self.model.predict(x)
+            return {"probability": risk, "score": risk}
         if isinstance(self.model, Value):
             return {"revenue": self.model.predict_90d(x, self.inputs.names)}
+        chances = {f"p_{h}d": p for h, p in zip(HORIZONS, self.model.predict(x).T, strict=True)}
+        if isinstance(self.model, SecondOrder):
+            return chances | {name.replace("p_", "score_"): p for name, p in chances.items()}
         low, middle, high = np.nan_to_num(self.model.quantiles(x), nan=np.inf).T
-        return {"location": self.model.location(x), "low": low, "middle": middle, "high": high}
+        return {"location": self.model.location(x), "low": low, "middle": middle, "high": high} | chances
 
 
 def save_held(twins: Mapping[str, Held], folder: Path) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from training.models.logistic import Logistic
+from training.models.linear import Linear
 from training.models.next_purchase import HORIZONS, LONGEST_DAYS, QUANTILES
 from training.models.trees import fit_trees, load_trees, raw_score, save_trees
 
@@ -33,7 +34,7 @@ class SecondOrder:
     """Log-odds of an order within a stretch of days: the mean of trees and a logistic."""
 
     trees: lgb.Booster
-    logistic: Logistic
+    logistic: Linear
     age: int  # the column of days since the first order
 
     @classmethod
@@ -57,12 +58,12 @@ class SecondOrder:
             outcomes.append((~censored & (days <= end))[asked].astype(np.float64))
         stacked, came = np.vstack(rows), np.concatenate(outcomes)
         trees = fit_trees(stacked, came, "binary", [*names, "stretch", "age_by_then"])
-        return cls(trees, Logistic.fit(stacked, came), age)
+        return cls(trees, Linear.logistic(stacked, came), age)
 
     def survival(self, x: Matrix) -> Matrix:
         """Give P(no order within each of HORIZONS), shape (n, len(HORIZONS)), falling."""
-        chances = [1 / (1 + np.exp(-self._log_odds(_ahead(x, stretch, self.age)))) for stretch in range(len(STARTS))]
-        survival: Matrix = np.cumprod(1 - np.column_stack(chances), axis=1)
+        odds = np.column_stack([self._log_odds(_ahead(x, stretch, self.age)) for stretch in range(len(STARTS))])
+        survival: Matrix = np.cumprod(expit(-odds), axis=1, dtype=np.float64)
         return survival
 
     def predict(self, x: Matrix) -> Matrix:
@@ -87,7 +88,7 @@ class SecondOrder:
         return np.where(out <= LONGEST_DAYS, np.maximum(out, 1e-9), np.nan)
 
     def _log_odds(self, x: Matrix) -> Matrix:
-        return (raw_score(self.trees, x) + self.logistic.log_odds(x)) / 2
+        return (raw_score(self.trees, x) + self.logistic.predict(x)) / 2
 
     def save(self, folder: Path) -> None:
         save_trees(self.trees, folder / "second_order.txt")
@@ -96,7 +97,7 @@ class SecondOrder:
     @classmethod
     def load(cls, folder: Path) -> "SecondOrder":
         trees = load_trees(folder / "second_order.txt")
-        return cls(trees, Logistic.load(folder / "second_order.npz"), trees.feature_name().index(AGE))
+        return cls(trees, Linear.load(folder / "second_order.npz"), trees.feature_name().index(AGE))
 
 
 def _ahead(x: Matrix, stretch: int, age: int) -> Matrix:
