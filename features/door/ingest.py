@@ -12,7 +12,7 @@ from features import arrivals, days, lake
 from features.door import forget, quarantine
 from features.door.columns import Writer
 from features.door.folders import Gathered, gather
-from features.door.judge import GOOD, judge
+from features.door.judge import LATER, STANDING, judge
 from features.door.ledger import Ledger, count, refuse_spoilt, unknown_products
 from features.door.mapping import Computed, Mapping
 from features.door.quarantine import Piece
@@ -231,11 +231,9 @@ def _single(con: duckdb.DuckDBPyConnection, query: str) -> int:
 
 def _view_accepted(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     """Make `accepted` and `reversals` have every column of the canonical table."""
-    # a flag, for a join would write the same rows in another order or other groups each time
-    con.execute("ALTER TABLE typed ADD COLUMN is_fated BOOLEAN DEFAULT false")
-    con.execute("UPDATE typed SET is_fated = true FROM fates WHERE typed.rowid = fates.n")
-    standing = f"SELECT * EXCLUDE (is_fated) FROM typed WHERE {GOOD} AND NOT is_fated"
-    for name, rows in (("accepted", standing), ("taken_back", "FROM reversals")):
+    standing = f"SELECT *, rowid AS nth FROM typed WHERE {STANDING}"
+    back = f"SELECT *, {LATER} + row_number() OVER (ORDER BY order_id, line_no, product_id, known_at) AS nth FROM reversals"
+    for name, rows in (("accepted", standing), ("taken_back", back)):
         have = {row[0] for row in con.execute(f"DESCRIBE {rows}").fetchall()}
         lacking = "".join(
             f", CAST(NULL AS {STORED_AS[column.kind]}) AS {quote(column.name)}"
@@ -248,11 +246,15 @@ def _view_accepted(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 
 def _write(con: duckdb.DuckDBPyConnection, table: Table, staged: Path) -> None:
-    """Write the accepted rows in the order of their files; facts, few and looked up by key, in its order."""
-    columns = [*table.names, *(("day", "known_on") if table.happened else ())]
-    rows = f"SELECT {', '.join(map(quote, columns))}%s FROM %s"
+    """Write the accepted rows in the order of their files; facts, few and looked up by key, in its order.
+
+    The order is said, or two threads would make other groups of the same rows each time: other bytes, another load.
+    """
+    columns = ", ".join(map(quote, [*table.names, *(("day", "known_on") if table.happened else ())]))
+    order = "nth" if table.happened else ", ".join(table.key)
+    query = f"SELECT {columns} FROM accepted ORDER BY {order}"
     if table.name == "order_lines":
-        query = f"{rows % (', 1::TINYINT AS sign', 'accepted')} UNION ALL {rows % (', -1::TINYINT', 'taken_back')}"
-    else:
-        query = rows % ("", "accepted") + (f" ORDER BY {', '.join(table.key)}" if table.happened is None else "")
+        rows = f"SELECT {columns}, nth, %s::TINYINT AS sign FROM %s"
+        both = f"{rows % ('1', 'accepted')} UNION ALL {rows % ('-1', 'taken_back')}"
+        query = f"SELECT * EXCLUDE (nth) FROM ({both}) ORDER BY nth"
     con.execute(f"COPY ({query}) TO {literal(f'{staged / table.name}.parquet')} {AS_PARQUET}")
