@@ -11,17 +11,19 @@ import duckdb
 from features import arrivals, days, lake
 from features.door import forget, quarantine
 from features.door.columns import Writer
+from features.door.computed import Computed
 from features.door.folders import Gathered, gather
 from features.door.judge import STANDING, judge
 from features.door.ledger import Ledger, count, refuse_spoilt, unknown_products
-from features.door.mapping import Computed, Mapping
+from features.door.lossless import expect_whole_ids
+from features.door.mapping import Mapping
 from features.door.quarantine import Piece
 from features.door.readers import expect_columns, locate
 from features.door.requeue import requeue_mapping
 from features.door.secret import shop_key
 from features.door.shaping import shaped
 from features.door.tables import STORED_AS, TABLES, Table
-from features.door.values import Values, expect_whole_ids
+from features.door.values import Values
 from features.errors import BadInput
 from features.home import Home
 from features.shop import Load, Shop, open_shop

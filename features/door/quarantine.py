@@ -8,7 +8,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from features.door.mapping import Computed, TableMapping
+from features.door.computed import Computed
+from features.door.mapping import TableMapping
 from features.door.readers import Source
 from features.door.secret import pseudonym
 from features.door.tables import Table

@@ -4,7 +4,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.door.mapping import Mapping, TableMapping, nearest, place_in
+from features.door.computed import place_in
+from features.door.mapping import Mapping, TableMapping, nearest
 from features.door.quarantine import LEADING, kept_as
 from features.errors import BadInput
 

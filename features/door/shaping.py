@@ -9,7 +9,8 @@ import duckdb
 import pyarrow as pa
 from duckdb.func import PythonUDFType
 
-from features.door.mapping import Computed, FillDown, JoinedFile, TableMapping, place_in
+from features.door.computed import Computed, place_in
+from features.door.mapping import FillDown, JoinedFile, TableMapping
 from features.door.readers import Source, expect_columns, locate, open_source
 from features.errors import BadInput
 from features.sql import quote

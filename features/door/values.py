@@ -6,38 +6,24 @@ from dataclasses import dataclass
 import duckdb
 
 from features.door import instants
-from features.door.mapping import Computed, Condition, Mapping, TableMapping, When, place_in
+from features.door.computed import Computed, Condition, When, place_in
+from features.door.lossless import expect_type
+from features.door.mapping import Mapping, TableMapping
+from features.door.numerals import DIGITS, sql_plain
 from features.door.readers import Source
 from features.door.records import AT, CONTROL, DASH, EVERY, LONG, PLUS, SPACE
 from features.door.secret import sql_keyed
 from features.door.tables import STORED_AS, Column, Table
-from features.errors import BadInput
 from features.sql import literal, quote
 
 # Engineering bounds, 2026-11-21: wider than any shop seen, narrower than what overflows DECIMAL(18,4).
 LARGEST_AMOUNT = 1_000_000_000
 EARLIEST, LATEST = "1990-01-01", "2100-01-01"
 ID_LENGTH = 64
-INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-NUMBERS = (*INTEGERS, "FLOAT", "DOUBLE", "DECIMAL")
-# Which source types each kind takes besides text; anything else would lose something or mean something else.
-TAKES: dict[str, tuple[str, ...]] = {
-    "id": (*INTEGERS, "FLOAT", "DOUBLE", "UUID", "ENUM"),
-    "text": (*NUMBERS, "UUID", "ENUM", "BOOLEAN"),
-    "word": (*INTEGERS, "ENUM", "BOOLEAN"),
-    "instant": ("TIMESTAMP", "DATE", *INTEGERS),
-    "day": ("TIMESTAMP", "DATE", *INTEGERS),
-    "amount": NUMBERS,
-    "quantity": NUMBERS,
-    "integer": NUMBERS,
-    "boolean": ("BOOLEAN", *INTEGERS, "ENUM"),
-}
 CONTROLS = r"[\x00-\x1f\x7f]"
-DIGITS = "[+-]?[0-9]+([.][0-9]+)?"
 MANGLED = r"[0-9]([.][0-9]+)?[eE][+][0-9]{1,3}"  # what a spreadsheet makes of a long number
 EMAIL = r"[^@\s]+@[^@\s]+[.][A-Za-z]{2,}"
 PHONE = r"(\+[0-9]{1,3}[- ]?|0)[0-9]{1,4}[- ][0-9]{1,4}[- ][0-9]{3,4}"
-FULL_WIDTH = ("０１２３４５６７８９．，－＋　", "0123456789.,-+ ")
 
 
 Faults = tuple[tuple[str, str], ...]  # (condition, code) over the columns said_X and X
@@ -163,7 +149,7 @@ class Values:
             return f"concat_ws({literal(source.separator)}, {', '.join(_nonempty(name) for name in source.join)})"
         names, operator = (source.sum, " + ") if source.sum is not None else (source.product or [], " * ")
         texts = [f"CAST({quote(name)} AS VARCHAR)" for name in (*names, *(source.less or ()))]
-        exact = [f"TRY_CAST({self._plain(text)} AS {STORED_AS['amount']})" for text in texts]
+        exact = [f"TRY_CAST({sql_plain(text, self.how.numbers)} AS {STORED_AS['amount']})" for text in texts]
         off = "".join(f" - coalesce({number}, 0)" for number in exact[len(names) :])
         # a part that is no number is shown as it stands, so that the row is quarantined with it
         wrong = " ".join(
@@ -248,71 +234,13 @@ class Values:
         faults = ((huge, "RANGE"), *_unread(column, "BAD_NUMBER"), (beyond, "RANGE"))
         if kind != "VARCHAR":
             return f"TRY_CAST({said} AS {stored})", beyond, faults
-        plain = self._plain(said)
+        plain = sql_plain(said, self.how.numbers)
         number = f"CASE WHEN regexp_full_match({plain}, '{DIGITS}') THEN TRY_CAST({plain} AS {stored}) END"
         return number, beyond, faults
-
-    def _plain(self, text: str) -> str:
-        """Write the forms of numbers the mapping allows as plain digits; other texts stay as they are."""
-        n = self.how.numbers
-        if n.full_width:
-            text = f"translate({text}, {literal(FULL_WIDTH[0])}, {literal(FULL_WIDTH[1])})"
-        for sign in n.strip:
-            text = f"replace({text}, {literal(sign)}, '')"
-        if n.strip:
-            text = f"trim({text})"
-        if n.thousands is not None:
-            mark = "[.]" if n.thousands == "." else n.thousands
-            grouped = f"[+-]?[0-9]{{1,3}}({mark}[0-9]{{3}})+([{n.decimal}][0-9]+)?"
-            text = (
-                f"CASE WHEN regexp_full_match({text}, {literal(grouped)})"
-                f" THEN replace({text}, {literal(n.thousands)}, '') ELSE {text} END"
-            )
-        if n.decimal == ",":  # a full stop is no decimal sign here
-            text = f"CASE WHEN contains({text}, '.') THEN 'x' ELSE replace({text}, ',', '.') END"
-        return text
-
-
-def expect_type(source: Source, name: str, kind: str, column: Column) -> None:
-    """Check that a typed source column can become a canonical one without loss (faults.md A29).
-
-    Raises
-    ------
-    BadInput
-        Naming the column and both types.
-    """
-    if not kind.startswith(TAKES[column.kind]):
-        taken = ", ".join(dict.fromkeys(("text", *(t.lower() for t in TAKES[column.kind]))))
-        raise BadInput(
-            f"{source.path}: column {name} is {kind}, {column.name} is {column.kind} and takes {taken}; cast it before"
-        )
 
 
 def _nonempty(name: str) -> str:
     return f"nullif(CAST({quote(name)} AS VARCHAR), '')"
-
-
-def expect_whole_ids(con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, source: Source) -> None:
-    """Check that ids that came as floating-point numbers (pandas does that to columns with gaps) are whole.
-
-    Raises
-    ------
-    BadInput
-        Naming the column, both types and the first value that would be lost.
-    """
-    for name, column in how.columns.items():
-        if not isinstance(column, str) or table.column(name).kind != "id":
-            continue
-        if source.types[column] in ("FLOAT", "DOUBLE"):
-            wrong = con.execute(
-                f"SELECT {quote(column)} FROM {source.relation} WHERE NOT isnan({quote(column)})"
-                f" AND ({quote(column)} <> floor({quote(column)}) OR abs({quote(column)}) >= 9e15) LIMIT 1"
-            ).fetchone()
-            if wrong is not None:
-                raise BadInput(
-                    f"{source.path}: column {column} is {source.types[column]} and holds {wrong[0]!r}, which is no"
-                    f" whole number; {name} is id: write the column as text"
-                )
 
 
 def _unread(column: Column, code: str) -> tuple[tuple[str, str], ...]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.errors import BadInput, Refused
 from features.frame import feature_frame
 from features.trace import trace

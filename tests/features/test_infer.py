@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from features.door.infer import infer
 from features.door.infer.columns import look
 from features.door.infer.sample import delimiter_of, encoding_of, take_sample
-from features.door.mapping import SHOPS, parse_mapping
+from features.door.mapping_file import SHOPS, parse_mapping
 from features.errors import BadInput
 from features.shop import open_shop
 from features.simulate import simulate

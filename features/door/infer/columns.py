@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from features.door.infer.sample import Sample
-from features.door.values import NUMBERS
+from features.door.lossless import NUMBERS
 from features.sql import literal, quote
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y年%m月%d日", "%Y%m%d")

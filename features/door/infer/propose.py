@@ -13,7 +13,7 @@ from features.door.infer.joins import join_lines
 from features.door.infer.sample import Sample, take_sample
 from features.door.infer.words import NAMES, likeness
 from features.door.infer.write import Proposal, Ready, unknown_files, write
-from features.door.mapping import SHOPS
+from features.door.mapping_file import SHOPS
 from features.door.tables import TABLES
 from features.errors import BadInput
 
