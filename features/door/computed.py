@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from features.door.notations import Pattern
+from features.door.notations import Name, Pattern
 
 
 class Strict(BaseModel):
@@ -37,8 +37,8 @@ def _condition(value: object) -> object:
     return {"in": [str(value)]} if isinstance(value, str | int | float) and not isinstance(value, bool) else value
 
 
-When = Annotated[dict[str, Annotated[Condition, BeforeValidator(_condition)]], Field(min_length=1)]
-SourceColumns = Annotated[list[str], Field(min_length=1)]
+When = Annotated[dict[Name, Annotated[Condition, BeforeValidator(_condition)]], Field(min_length=1)]
+SourceColumns = Annotated[list[Name], Field(min_length=1)]
 
 
 def names_of(model: type[Strict]) -> list[str]:
@@ -51,13 +51,13 @@ class Computed(Strict):
 
     constant: str | None = None
     first: SourceColumns | None = None  # the first of these columns that is not empty
-    hmac: str | None = None  # personal data (e-mail, phone): only its HMAC by the shop's key is kept
+    hmac: Name | None = None  # personal data (e-mail, phone): only its HMAC by the shop's key is kept
     sum: SourceColumns | None = None
     product: SourceColumns | None = None
     less: SourceColumns | None = None  # with `sum` or `product`: what is taken off it; an empty one takes nothing off
     join: SourceColumns | None = None  # texts with `separator` between; empty parts are left out
     separator: str = " > "
-    nth: str | None = None  # the row's place, from 1, among its file's rows with the same value of this column
+    nth: Name | None = None  # the row's place, from 1, among its file's rows with the same value of this column
     when: When | None = None  # with `constant`: else the column is `otherwise`, or empty
     otherwise: str | None = None
 

@@ -5,10 +5,10 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
+from features.door.names import fits
 from features.errors import BadInput
 
 DONE = ".done"  # `orders.csv.done` beside `orders.csv` says that its writer has finished
@@ -72,7 +72,7 @@ def _regular(folder: Path, note: Callable[[str], None]) -> Iterator[Path]:
 
 
 def _wanted(path: Path, sources: Sequence[str], note: Callable[[str], None]) -> bool:
-    wanted = any(fnmatch(path.name, source) for source in sources)
+    wanted = any(fits(path.name, source) for source in sources)
     if not wanted:
         note(f"{path}: ignored: matches no source of the mapping")
     return wanted

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from features.calendar import BusinessCalendar
 from features.door.computed import Computed, Strict, When
-from features.door.notations import TimeFormat, Zone
+from features.door.notations import Name, TimeFormat, Zone
 from features.door.tables import TABLES
 
 
@@ -24,14 +24,14 @@ class JoinedFile(Strict):
     """A second file whose columns are added by a shared key (one row per key there)."""
 
     source: str
-    key: str
+    key: Name
 
 
 class FillDown(Strict):
     """Columns an export gives only on the first row of a group, such as an order's first line."""
 
-    by: str
-    columns: list[str]
+    by: Name
+    columns: list[Name]
 
 
 class Numbers(Strict):
@@ -79,7 +79,7 @@ class TableMapping(Strict):
     zone: Zone | None = None  # the zone of times written without one; default the shop's
     join: JoinedFile | None = None
     fill_down: FillDown | None = None
-    columns: dict[str, str | Computed]
+    columns: dict[str, Name | Computed]
     words: dict[str, dict[str, str]] = Field(default_factory=dict)  # canonical column -> {source value: our word}
     set_aside: list[SetAside] = Field(default_factory=list)
     returns: When | None = None  # order lines that are returns or cancellations: their quantity is negative

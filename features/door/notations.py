@@ -1,10 +1,12 @@
-"""What a mapping may write as text and must mean something: regular expressions, forms of times, time zones."""
+"""What a mapping may write as text and must mean something: names, regular expressions, forms of times, time zones."""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import duckdb
 from pydantic import AfterValidator
+
+from features.door.names import composed
 
 TIME_WORDS = ("epoch_s", "epoch_ms", "epoch_us", "excel")  # formats that are numbers
 
@@ -43,6 +45,7 @@ def _reason(error: duckdb.Error) -> str:
     return str(error).splitlines()[0].split(": ", 1)[-1]
 
 
+Name = Annotated[str, AfterValidator(composed)]  # of a source's column
 Pattern = Annotated[str, AfterValidator(_regex)]
 TimeFormat = Annotated[str, AfterValidator(_strptime)]
 Zone = Annotated[str, AfterValidator(_zone)]

@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from fnmatch import fnmatch
 from pathlib import Path
 
 import duckdb
@@ -20,9 +19,10 @@ from numpy.typing import NDArray
 
 from features.door.decode import Decoded, decoded
 from features.door.mapping import TableMapping, nearest
+from features.door.names import composed, fits
 from features.door.records import EVERY, LONGEST, Broken, Records, clean, scan
 from features.errors import BadInput
-from features.sql import literal, sql_file
+from features.sql import literal, quote, sql_file
 
 BATCH_ROWS = 131_072
 BROKEN_ROWS_REFUSED = 0.01  # faults.md A25
@@ -67,7 +67,7 @@ def locate(source: str, files: Sequence[Path]) -> list[Path]:
         If the package is not installed. No matching file is no error here: the list is empty.
     """
     if not source.startswith("package:"):
-        return [path for path in files if fnmatch(path.name, source)]
+        return [path for path in files if fits(path.name, source)]
     package, _, inside = source.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or spec.submodule_search_locations is None:
@@ -106,10 +106,14 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, how: TableMapping, s
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
     """Read every page once with pyarrow, which verifies checksums; DuckDB ignores them (silently wrong sums)."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        _distinct(file.schema_arrow.names, file.schema_arrow.names, path)
+        written = file.schema_arrow.names
+        names = _distinct([composed(name) for name in written], [composed(name) for name in written], path)
         for _ in file.iter_batches(batch_size=BATCH_ROWS):
             pass
     relation = f"read_parquet({sql_file(path)}, hive_partitioning = false)"
+    if names != written:
+        renamed = (f"{quote(old)} AS {quote(new)}" for old, new in zip(written, names, strict=True))
+        relation = f"(SELECT {', '.join(renamed)} FROM {relation})"
     return Source(path, relation, {row[0]: row[1] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()})
 
 
@@ -119,10 +123,11 @@ def _workbook(path: Path, how: TableMapping, spill: Path) -> Source:
         if sum(entry.file_size for entry in archive.infolist()) > SHEET_RATIO * path.stat().st_size:
             raise BadInput(f"{path}: grows more than {SHEET_RATIO} times when unpacked; that is no table")
     with calamine.CalamineWorkbook.from_path(path) as book:
-        name = how.sheet or book.sheet_names[0]
-        if name not in book.sheet_names:
-            raise BadInput(f"{path}: no sheet {name!r}{nearest(name, book.sheet_names)}")
-        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        sheets = {composed(name): name for name in book.sheet_names}
+        name = composed(how.sheet or book.sheet_names[0])
+        if name not in sheets:
+            raise BadInput(f"{path}: no sheet {name!r}{nearest(name, list(sheets))}")
+        rows = book.get_sheet_by_name(sheets[name]).to_python(skip_empty_area=False)
     if not rows:
         raise BadInput(f"{path}: EMPTY_FILE: sheet {name!r} has no rows and no header")
     text = spill / f"sheet{len(list(spill.iterdir()))}.csv"
@@ -185,7 +190,7 @@ def _header(text: Decoded, delimiter: str) -> tuple[list[str], int]:
         raise BadInput(f"{text.path}: its header cannot be read: {error}") from None
     if not any(header):
         raise BadInput(f"{text.path}: EMPTY_FILE: its first line is blank; a header is expected there")
-    return [name or f"column{number}" for number, name in enumerate(header, 1)], reader.line_num + 1
+    return [composed(name) or f"column{number}" for number, name in enumerate(header, 1)], reader.line_num + 1
 
 
 def _body(text: Decoded, first_line: int) -> Iterator[bytes]:

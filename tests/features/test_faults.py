@@ -6,6 +6,7 @@ import random
 import re
 import threading
 import time
+import unicodedata
 import zipfile
 
 import pandas as pd
@@ -373,6 +374,41 @@ def test_a_return_of_an_order_nobody_knows_or_not_yet_made_is_quarantined(new_to
     assert ledger.notes["order_lines.returns_without_order"] == 1
     later = toy.load({"order_lines": [one_order("a", 20, **back, returns_order_id="o", line_no=5)]})
     assert later.accepted == 1, "an order of an earlier load is known"
+
+
+# ---- names as another system writes them ------------------------------------------------------------------------
+
+GADGET = {"o": "ガジェット番号", "c": "お客様番号", "f": "注文データ"}  # each with a letter that has two spellings
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("in_file", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_mapping", ["NFC", "NFD"])
+def test_a_name_is_the_same_however_its_letters_are_composed(new_toy, kind, in_file, in_mapping):
+    written, meant = (
+        {key: unicodedata.normalize(form, name) for key, name in GADGET.items()} for form in (in_file, in_mapping)
+    )
+    mapping = (
+        PLAIN.replace("product_id: product_id", f"product_id: {meant['o']}")
+        .replace("customer_id: customer_id", f"customer_id: {{first: [{meant['c']}]}}")
+        .replace("orders*", f"{meant['f']}*")
+    )
+    toy = new_toy(
+        ["order_lines"], mapping=f"{mapping}    set_aside: [{{reason: x, when: {{{meant['c']}: b}}}}]\n".encode()
+    )
+    path = toy.folder / f"{written['f']}.{kind}"
+    names = [{"product_id": written["o"], "customer_id": written["c"]}.get(name, name) for name in HEADER.split(",")]
+    lines = [order(1, product_id="ガ"), order(2, customer_id="b")]
+    path.write_text("\n".join([",".join(names), *lines]), encoding="utf-8")
+    if kind == "parquet":
+        table = pd.read_csv(path, dtype=str)
+        path.unlink()
+        pq.write_table(pa.Table.from_pandas(table), path)
+    drop = toy.folder / "drop"
+    drop.mkdir()
+    path.rename(drop / path.name)
+    assert toy.take([drop]).as_dict()["set_aside"] == 1
+    assert kept(toy, "product_id") == ["ガ"], "values stay as they are written"
 
 
 # ---- quarantine, and back ---------------------------------------------------------------------------------------

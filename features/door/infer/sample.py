@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.door.names import composed
 from features.errors import BadInput
 
 ROWS, BYTES = 100_000, 64 * 2**20  # what is looked at of each file
@@ -70,6 +71,7 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
             whole = len(table) == file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    table = table.rename_columns([composed(column) for column in table.column_names])
     con.register(name, table)
     return Sample(path, name, tuple(table.column_names), len(table), whole=whole)
 
@@ -87,7 +89,7 @@ def _text(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
     text = _decode(raw, encoding, whole) or ""
     delimiter = delimiter_of(text)
     rows = _rows(text, delimiter)
-    header = next(rows, [])
+    header = [composed(cell) for cell in next(rows, [])]
     if not _is_header(header):
         raise BadInput(
             f"{path}: its first line is no header: of its {len(header)} cells some are numbers, or most are empty"
