@@ -20,8 +20,12 @@ class Gathered(NamedTuple):
     """The files to read, those of them found in folders, and a note for each file passed over."""
 
     files: list[Path]
-    dropped: set[Path]
+    dropped: dict[Path, str]  # with their names: the way to them from the folder
     notes: list[str]
+
+    def name(self, path: Path) -> str:
+        """Give what a file is known by, with its lines: in a folder the way to it, for two there may have one name."""
+        return self.dropped.get(path, path.name)
 
 
 def gather(paths: Sequence[Path], sources: Sequence[str], now: datetime) -> Gathered:
@@ -37,7 +41,7 @@ def gather(paths: Sequence[Path], sources: Sequence[str], now: datetime) -> Gath
     """
     files: list[Path] = []
     notes: list[str] = []
-    dropped: set[Path] = set()
+    dropped: dict[Path, str] = {}
     for path in paths:
         if not path.is_dir():
             if not path.exists():
@@ -49,7 +53,7 @@ def gather(paths: Sequence[Path], sources: Sequence[str], now: datetime) -> Gath
         finished = _finished(found, now)
         notes += [f"{file}: skipped: still being written" for file in found if file not in finished]
         files += [file for file in found if file in finished]
-        dropped |= finished
+        dropped |= {file: file.relative_to(path).as_posix() for file in finished}
     return Gathered(files, dropped, notes)
 
 

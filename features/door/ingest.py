@@ -147,10 +147,12 @@ class _Work:
                 if path in self.gathered.dropped and path.stat().st_size == 0:
                     self.gathered.notes.append(f"{path}: skipped: empty")
                     continue
-                key = f"{name}/{path.name}"
+                called = self.gathered.name(path)
+                key = f"{name}/{called}"
                 if key in self.checksums:  # a row is known by its file's name and its line
                     raise BadInput(
-                        f"{path}: another file given is called {path.name} too; rename one or ingest it after"
+                        f"{path}: another file given is called {called} too; rename one, ingest it after,"
+                        " or give one folder that holds both"
                     )
                 self.checksums[key] = lake.sha256_file(path)
                 if self.checksums[key] not in known or not (only_new or path in self.gathered.dropped):
@@ -198,8 +200,9 @@ class _Work:
     def _type_rows(self, con: duckdb.DuckDBPyConnection, table: Table, path: Path, spill: Path) -> Piece:
         """Add one file's rows to `typed`, and the numbers of its rows to `files`."""
         how = self.mapping.tables[table.name]
-        self.say(f"{table.name}: reading {path.name}")
-        source = shaped(con, table.name, path, how, self.gathered.files, spill)
+        called = self.gathered.name(path)
+        self.say(f"{table.name}: reading {called}")
+        source = shaped(con, table.name, path, called, how, self.gathered.files, spill)
         expect_columns(source, how.source_columns())
         expect_whole_ids(con, table, how, source)
         values = Values(table, how, self.mapping, source, self.key)

@@ -34,11 +34,13 @@ DELIMITED = (".csv", ".tsv", ".txt")
 class Source:
     """One file as SQL can read it, in the file's order.
 
-    ``relation`` is a table function of DuckDB, ``types`` its columns with their DuckDB types. ``records`` is given
-    for delimited text: where the rows stand in it and which are broken.
+    ``name`` is what people know the file by: its own, in a folder with the way to it. ``relation`` is a table function
+    of DuckDB, ``types`` its columns with their DuckDB types. ``records`` is given for delimited text: where the rows
+    stand in it and which are broken.
     """
 
     path: Path
+    name: str
     relation: str
     types: dict[str, str]
     records: Records | None = None
@@ -114,7 +116,8 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
     if names != written:
         renamed = (f"{quote(old)} AS {quote(new)}" for old, new in zip(written, names, strict=True))
         relation = f"(SELECT {', '.join(renamed)} FROM {relation})"
-    return Source(path, relation, {row[0]: row[1] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()})
+    types = {row[0]: row[1] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()}
+    return Source(path, path.name, relation, types)
 
 
 def _workbook(path: Path, how: TableMapping, spill: Path) -> Source:
@@ -134,7 +137,7 @@ def _workbook(path: Path, how: TableMapping, spill: Path) -> Source:
     with text.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
     source = _delimited(Decoded(text, "utf-8"), ",", how.source_columns(), spill)
-    return Source(path, source.relation, source.types, source.records)
+    return Source(path, path.name, source.relation, source.types, source.records)
 
 
 def _cell(value: object) -> str:
@@ -165,8 +168,8 @@ def _delimited(text: Decoded, delimiter: str, wanted: Sequence[str], spill: Path
         f" quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = true,"
         f" strict_mode = true, null_padding = false, max_line_size = {2 * LONGEST})"
     )
-    notes = [f"{text.path.name}: looks garbled: {text.garbled!r}; is its encoding right?"] if text.garbled else []
-    return Source(text.path, relation, dict.fromkeys(header, "VARCHAR"), records, notes)
+    notes = [f"{text.path}: looks garbled: {text.garbled!r}; is its encoding right?"] if text.garbled else []
+    return Source(text.path, text.path.name, relation, dict.fromkeys(header, "VARCHAR"), records, notes)
 
 
 def _refuse_broken(path: Path, records: Records, width: int) -> None:
@@ -230,7 +233,7 @@ def expect_columns(source: Source, wanted: Sequence[str]) -> None:
     missing = [name for name in dict.fromkeys(wanted) if name not in found]
     if missing:
         raise BadInput(
-            f"{source.path.name}: no column {missing[0]}{nearest(missing[0], found)}\n"
+            f"{source.name}: no column {missing[0]}{nearest(missing[0], found)}\n"
             f"  missing: {', '.join(missing)}\n  found: {', '.join(found)}"
         )
     for name in wanted:

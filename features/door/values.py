@@ -92,9 +92,7 @@ class Values:
                     f" FROM {self.source.relation} WHERE {quote(str(column))} <> '' GROUP BY {value}"
                     " HAVING len(written) > 1 ORDER BY written LIMIT 20"
                 ).fetchall()
-                told += [
-                    f"{self.source.path.name}: {name}: made one by `ids`: {', '.join(map(repr, w))}" for (w,) in same
-                ]
+                told += [f"{self.source.name}: {name}: made one by `ids`: {', '.join(map(repr, w))}" for (w,) in same]
         return told
 
     def _typed(self, column: Column) -> Typed:

@@ -614,6 +614,30 @@ def test_of_a_folder_only_finished_regular_files_are_read_and_each_once(mapped):
     assert (again.rows_in, again.duplicates) == (0, 0)
 
 
+def test_two_files_of_one_name_in_a_folder_are_told_apart_by_the_way_to_them(mapped):
+    toy = mapped("join: {source: 'people*', key: customer_id}", columns="channel: how, ")
+    drop = toy.folder / "drop"
+    for day, how in (("monday", "shop"), ("tuesday", "web")):
+        (drop / day).mkdir(parents=True)
+        (drop / day / "orders.csv").write_text(rows(order(day), order(f"{day}'s other", quantity="x")))
+        (drop / day / "people.csv").write_text(f"customer_id,how\na,{how}\n")
+    assert toy.take([drop]).accepted == 2
+    assert kept(toy, "channel") == ["shop", "web"], "what is joined lies beside what it is joined to"
+    assert [(row["file"], row["line"]) for row in quarantine(toy.shop)] == [
+        ("monday/orders.csv", 3),
+        ("tuesday/orders.csv", 3),
+    ]
+    assert toy.take([drop]).rows_in == 0
+    for day in ("monday", "tuesday"):
+        with (drop / day / "orders.csv").open("a") as file:
+            file.write(order(f"{day}'s third") + "\n")
+    with pytest.raises(BadInput, match=r"tuesday/orders\.csv: another file given is called orders\.csv too"):
+        toy.take([drop / "monday", drop / "tuesday"])
+    (drop / "monday" / "people.csv").rename(drop / "tuesday" / "people2.csv")
+    with pytest.raises(BadInput, match=r"2 files match 'people\*', which its mapping joins to .*monday/orders\.csv"):
+        toy.take([drop])
+
+
 def test_a_file_still_being_written_waits_for_the_next_run(mapped):
     toy = mapped()
     drop = toy.folder / "drop"
