@@ -17,6 +17,7 @@ from features.door.judge import STANDING, judge
 from features.door.ledger import Ledger, count, refuse_spoilt, unknown_products
 from features.door.lossless import expect_whole_ids
 from features.door.mapping import Mapping
+from features.door.personal import refuse_telephones
 from features.door.quarantine import Piece
 from features.door.readers import expect_columns, locate
 from features.door.requeue import requeue_mapping
@@ -226,6 +227,7 @@ class _Work:
         ):
             raise BadInput(f"{path}: a header and no rows; give --allow-empty if that is right")
         refuse_spoilt(con, source, first_row)
+        refuse_telephones(con, source, values.unexpecting(), first_row)
         return Piece(source, first_row)
 
 

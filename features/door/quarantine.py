@@ -10,10 +10,10 @@ import pandas as pd
 
 from features.door.computed import Computed
 from features.door.mapping import TableMapping
+from features.door.personal import EMAIL, PHONE
 from features.door.readers import Source
 from features.door.secret import pseudonym
 from features.door.tables import Table
-from features.door.values import EMAIL, PHONE
 from features.sql import literal, quote
 
 # code -> what would be right

@@ -10,6 +10,7 @@ from features.door.computed import Computed, Condition, When, place_in
 from features.door.lossless import expect_type
 from features.door.mapping import Mapping, TableMapping
 from features.door.numerals import DIGITS, sql_plain
+from features.door.personal import EMAIL, PHONE
 from features.door.readers import Source
 from features.door.records import AT, CONTROL, DASH, EVERY, LONG, PLUS, SPACE
 from features.door.secret import sql_keyed
@@ -22,9 +23,6 @@ EARLIEST, LATEST = "1990-01-01", "2100-01-01"
 ID_LENGTH = 64
 CONTROLS = r"[\x00-\x1f\x7f]"
 MANGLED = r"[0-9]([.][0-9]+)?[eE][+][0-9]{1,3}"  # what a spreadsheet makes of a long number
-EMAIL = r"[^@\s]+@[^@\s]+[.][A-Za-z]{2,}"
-PHONE = r"(\+[0-9]{1,3}[- ]?|0)[0-9]{1,4}[- ][0-9]{1,4}[- ][0-9]{3,4}"
-
 
 Faults = tuple[tuple[str, str], ...]  # (condition, code) over the columns said_X and X
 
@@ -79,6 +77,16 @@ class Values:
     def columns(self) -> list[Typed]:
         """Write every mapped column, in the order of the canonical table."""
         return [self._typed(self.table.column(name)) for name in self.table.names if name in self.how.columns]
+
+    def unexpecting(self) -> list[Column]:
+        """List the columns of text in which the mapping expects neither addresses nor telephone numbers."""
+        named = [self.table.column(name) for name in self.how.columns]
+        return [c for c in named if c.kind in ("id", "text") and self._is_unexpecting(c, self._said(c)[1])]
+
+    def _is_unexpecting(self, column: Column, kind: str) -> bool:
+        source = self.how.columns[column.name]
+        is_made = isinstance(source, Computed) and (source.hmac is not None or source.constant is not None)
+        return kind == "VARCHAR" and not is_made and column.name not in self.how.personal_data
 
     def collisions(self, con: duckdb.DuckDBPyConnection) -> list[str]:
         """List ids that are written differently and become one by the mapping's `ids` (faults.md A17)."""
@@ -212,10 +220,8 @@ class Values:
 
     def _personal(self, column: Column, kind: str) -> Faults:
         """Write the test for e-mail addresses and telephone numbers where the mapping does not expect them."""
-        source, name = self.how.columns[column.name], quote(column.name)
-        if isinstance(source, Computed) and (source.hmac is not None or source.constant is not None):
-            return ()
-        if kind != "VARCHAR" or column.name in self.how.personal_data:
+        name = quote(column.name)
+        if not self._is_unexpecting(column, kind):
             return ()
         marks = self._marks(column)
         plus = f" OR starts_with({name}, '+')" if marks & PLUS else ""

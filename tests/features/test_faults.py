@@ -570,6 +570,46 @@ def test_a_column_of_addresses_is_refused_and_a_stray_one_is_hidden(mapped, who)
     assert take(allowed, rows(order(1, customer_id=who))).accepted == 1
 
 
+PHONES = {
+    "mobile": lambda n: f"0{'789'[n % 3]}0{10_000_000 + n}",
+    "landline": lambda n: f"03{31_000_000 + n}",
+    "abroad": lambda n: f"+8190{10_000_000 + n}",
+    "of a spreadsheet": lambda n: f"'070{10_000_000 + n}",
+}
+
+
+@pytest.mark.parametrize("form", PHONES)
+def test_a_column_of_telephone_numbers_without_hyphens_is_refused_and_nearly_one_is_not(mapped, new_toy, form):
+    def told(phones, others):
+        ids = [PHONES[form](n) for n in range(phones)] + [f"{n:05}" for n in range(others)]
+        return rows(*(order(n, customer_id=c) for n, c in enumerate(ids)))
+
+    said = refused(mapped(), told(27, 3))
+    assert said.startswith("orders.csv: PERSONAL_DATA: 27 of 30 values look like telephone numbers: column customer_id")
+    assert "first on line 2" in said and PHONES[form](0) not in said
+    assert take(mapped(), told(26, 3)).accepted == 29, "89.7 % are not nearly all"
+    assert take(mapped(), told(19, 0)).accepted == 19, "nor are 19 a column"
+    assert take(mapped("personal_data: [customer_id]"), told(30, 0)).accepted == 30
+    keyed = PLAIN.replace("customer_id: customer_id", "customer_id: {hmac: customer_id}")
+    assert take(new_toy(mapping=keyed.encode()), told(30, 0)).accepted == 30
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("product_id", lambda n: f"0{663_713_001 + 7_001 * n}"),  # a clothes shop's articles: ten digits
+        ("order_id", lambda n: f"03{12_000_000 + n}"),  # the third shop's receipts
+        ("customer_id", lambda n: f"{n:010}"),
+        ("customer_id", lambda n: f"{n:011}"),
+        ("customer_id", lambda n: f"{49_012_345 + n:013}"),
+    ],
+)
+def test_ids_of_digits_with_leading_zeros_are_ordinary_ids(mapped, column, value):
+    toy = mapped()
+    assert take(toy, rows(*(order(n, **{column: value(n)}) for n in range(40)))).accepted == 40
+    assert set(kept(toy, column)) == {value(n) for n in range(40)}
+
+
 def test_an_address_is_kept_only_as_its_pseudonym(new_toy):
     mapping = PLAIN.replace("customer_id: customer_id", "customer_id: {hmac: customer_id}").encode()
     toy = new_toy(["order_lines"], mapping=mapping)

@@ -255,6 +255,16 @@ def test_no_personal_data_stands_in_a_proposal(tmp_path):
     assert "# not mapped: Kontakt: 88% look like e-mail addresses: not shown" in proposal.text
 
 
+def test_customers_known_by_their_telephone_are_kept_as_pseudonyms_only(tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text(LINES + "".join(f"{n},090{10_000_000 + n},2024-01-02,p,1,5\n" for n in range(30)))
+    proposal = infer([path])
+    assert mapping_written(proposal.text)["customer_id"] == {"hmac": "customer_id"}
+    assert "CHECK: these look like telephone numbers" in proposal.text and "0901000" not in proposal.text
+    ledger, _ = accepted(tmp_path / "inferred", proposal.text, [path])
+    assert ledger.accepted == 30
+
+
 def mapping_written(text):
     """Read the columns a proposal writes, whether this version's mapping knows its keys or not."""
     return yaml.safe_load(text)["tables"]["order_lines"]["columns"]

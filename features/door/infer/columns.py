@@ -9,6 +9,7 @@ import duckdb
 
 from features.door.infer.sample import Sample
 from features.door.lossless import NUMBERS
+from features.door.personal import LANDLINE, MOBILE
 from features.sql import literal, quote
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y年%m月%d日", "%Y%m%d")
@@ -29,7 +30,8 @@ EITHER = tuple(
 EPOCHS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
 FEW = 200  # values of which a format must read one to be tried on all
 SERIALS = ("30000", "60000")  # what Excel calls the days from 1982 to 2064
-EMAIL, PHONE = r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", r"'?(\+[0-9]{1,3}|0)[0-9 ()-]{8,14}"
+EMAIL = r"[^@\s,]+@[^@\s,]+\.[^@\s,]+"
+PHONE = rf"'?(\+[0-9]{{1,3}}|0)[0-9]*[ ()-][0-9 ()-]{{5,12}}|{MOBILE}|{LANDLINE}"
 SYMBOLS = ("円", "¥", "￥", "\\", "$", "€", "£")  # a yen sign of cp932 is a backslash
 PERSONAL = re.compile(
     r"name|address|street|phone|mobile|携帯|連絡先|fax|e-?mail|zip|postal|postcode|birth|氏名|姓|名前|お名|セイ|メイ|カナ|住所|電話|\btel\b|"

@@ -8,6 +8,7 @@ import duckdb
 from features.door.infer.columns import Seen, plain
 from features.door.infer.sample import Sample
 from features.door.infer.words import FILES, NAMES, POSTAGE, PURCHASES, REVENUE, UNIT_PRICE, likeness, translate
+from features.door.personal import NEARLY_ALL, OF_PERSONS
 from features.door.tables import TABLES, Column
 from features.sql import literal, quote
 
@@ -137,6 +138,9 @@ def _take(g: Guess, column: Column, source: Seen, score: float) -> None:
     if column.kind == "id" and source.emails > SURE:
         g.columns[column.name] = {"hmac": source.name}
         g.notes[column.name] = "an e-mail address: only its pseudonym is kept"
+    elif column.name in OF_PERSONS and source.phones >= NEARLY_ALL:
+        g.columns[column.name] = {"hmac": source.name}
+        g.notes[column.name] = "CHECK: these look like telephone numbers: only their pseudonym is kept; are they ids?"
     else:
         g.columns[column.name] = source.name
     g.sure[column.name] = score
