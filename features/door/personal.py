@@ -48,7 +48,7 @@ def refuse_telephones(
         if filled < FEWEST or begin < NEARLY_ALL * filled:
             continue
         name = quote(column.name)
-        looks = f"CASE WHEN {_begins(name)} THEN regexp_full_match({name}, {literal(telephone(column))}) END"
+        looks = f"CASE WHEN ({_begins(name)}) THEN regexp_full_match({name}, {literal(telephone(column))}) END"
         n, row = con.execute(f"SELECT count(*), min(rowid) {rows} AND {looks}").fetchone() or (0, 0)
         if n >= NEARLY_ALL * filled:
             line = source.lines(np.array([row - first_row]))[0]
@@ -60,5 +60,7 @@ def refuse_telephones(
 
 
 def _begins(name: str) -> str:
-    long_enough = f"starts_with({name}, '0') AND strlen({name}) BETWEEN 10 AND 11"
-    return f"(({long_enough}) OR starts_with({name}, '+') OR starts_with({name}, ''''))"
+    """Write whether a value begins as a telephone number; one comparison decides most ids."""
+    is_long = f"{name} >= '01' AND strlen({name}) BETWEEN 10 AND 11"
+    is_marked = f"starts_with({name}, '+') OR starts_with({name}, '''')"  # both stand before the digits
+    return f"CASE WHEN {name} < '1' THEN ({is_long}) OR {is_marked} ELSE false END"
