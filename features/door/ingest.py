@@ -85,10 +85,11 @@ def ingest(
             home.adopt(mapping.shop)  # a run killed before its last step left that to this one
             return ledger
         with lake.staging(folder / "loads" / "next") as staged:
-            seen: set[Path] = set()
+            seen: set[tuple[Path, str | None]] = set()  # a file and, of a workbook, its sheet
             for table, paths in sources.items():
-                ledger.add(work.take_in(table, paths, staged), table, again=seen >= set(paths))
-                seen |= set(paths)
+                read = {(path, mapping.tables[table].sheet) for path in paths}
+                ledger.add(work.take_in(table, paths, staged), table, again=seen >= read)
+                seen |= read
             if not ledger.balanced():
                 raise AssertionError(f"the ledger does not add up: {ledger.as_dict()}")
             has_news = ledger.accepted or ledger.noted("accepted") or (ledger.quarantined and work.has_new_files())

@@ -70,6 +70,7 @@ class TableMapping(Strict):
     encoding: str = "utf-8"  # a byte order mark in the file wins
     delimiter: str | None = None  # default a comma, in .tsv a tab
     sheet: str | None = None  # of a workbook; default its first
+    header: Annotated[int, Field(ge=1, le=1000)] = 1  # the line it stands on; what is above it is not read
     # strptime formats, or epoch_s, epoch_ms, epoch_us, excel (days since 1899-12-30)
     formats: Annotated[list[TimeFormat], Field(min_length=1)] = Field(
         default=["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]

@@ -64,6 +64,7 @@ def _requeued(mapping: Mapping, path: Path) -> tuple[str, TableMapping]:
             "source": path.name,
             "encoding": "utf-8",
             "delimiter": ",",
+            "header": 1,
             "formats": list(dict.fromkeys([*how.formats, *WRITTEN])),
             "join": None,
             "fill_down": None,

@@ -377,6 +377,41 @@ def test_a_packed_file_and_one_without_a_header(tmp_path):
         infer([bare])
 
 
+SHEET = [
+    ["売上明細", "", "", "", "", ""],
+    ["期間", "2024-01-01", "2024-01-31", "", "", ""],
+    ["受注番号", "お客様番号", "購入日", "商品コード", "数量", "売上金額"],
+    ["00012", "000345", "2024-01-05", "S1", 2, 1200],
+    ["00013", "", "2024-01-06", "S2", 1, 300],
+]
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_a_workbook_and_a_header_below_a_title_are_read_as_any_file(tmp_path, kind):
+    path = tmp_path / f"uriage.{kind}"
+    if kind == "csv":
+        path.write_text("\n".join([SHEET[0][0], *(",".join(map(str, row)) for row in SHEET[1:])]), encoding="cp932")
+    else:
+        exports.workbook(path, "1月", SHEET)
+    proposal = infer([path])
+    assert proposal.todo == ()
+    assert mapping_of(proposal.text).tables["order_lines"].header == 3
+    _, rows = accepted(tmp_path / "inferred", proposal.text, [path])
+    assert rows == [repr(("00012", "000345", "S1", 2.0, 1200.0)), repr(("00013", None, "S2", 1.0, 300.0))]
+
+
+def test_each_sheet_of_a_workbook_is_looked_at_by_itself(tmp_path):
+    products = [["商品コード", "商品名", "ブランド"], ["S1", "石鹸", "花"], ["S2", "化粧水", "花"]]
+    path = exports.workbook(tmp_path / "shop.xlsx", "商品", products, "受注", SHEET[2:], "メモ", [["5", "6"]])
+    proposal = infer([path])
+    assert proposal.todo == ()
+    found = mapping_of(proposal.text)
+    assert {name: how.sheet for name, how in found.tables.items()} == {"order_lines": "受注", "products": "商品"}
+    assert "# sheet メモ: " in proposal.text
+    ledger, rows = accepted(tmp_path / "inferred", proposal.text, [path])
+    assert (len(rows), ledger.rows_in) == (2, 4)
+
+
 # ---- the command ------------------------------------------------------------------------------------------------
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import duckdb
 import yaml
 
+from features.door.infer.assign import guess
 from features.door.infer.columns import Seen, look
-from features.door.infer.guess import Guess, guess
+from features.door.infer.guess import Guess
 from features.door.infer.joins import join_lines
-from features.door.infer.sample import Sample, take_sample
+from features.door.infer.sample import Sample, sheets_of, take_sample
 from features.door.infer.words import NAMES, likeness
 from features.door.infer.write import Proposal, Ready, unknown_files, write
 from features.door.mapping_file import SHOPS
@@ -30,14 +31,30 @@ def infer(paths: Sequence[Path]) -> Proposal:
     """
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        samples = [take_sample(con, path, f"s{nth}") for nth, path in enumerate(paths)]
+        samples, passed = _samples(con, paths)
         ready = [found for sample in samples if (found := _ready(sample)) is not None]
         named = {found.sample.name for found in ready}
         looks = {s.name: look(con, s) for s in samples if s.name not in named}
         guesses, unknown = _guesses(con, [s for s in samples if s.name not in named], looks)
         if not ready and not guesses:
             raise BadInput("\n".join(["no file could be recognised as a table", *unknown_files(unknown, looks)]))
-        return write(ready, guesses, unknown, looks)
+        return write(ready, guesses, unknown, looks, passed)
+
+
+def _samples(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:
+    """Sample each file; of a workbook with several sheets each that is a table, the others with what they lack."""
+    samples: list[Sample] = []
+    passed: list[str] = []
+    for path in paths:
+        sheets = sheets_of(path)
+        for sheet in sheets:
+            try:
+                samples.append(take_sample(con, path, f"s{len(samples)}", sheet))
+            except BadInput as error:
+                if len(sheets) == 1:
+                    raise
+                passed.append(f"sheet {sheet}: {error}")
+    return samples, passed
 
 
 def _ready(sample: Sample) -> Ready | None:
