@@ -4,7 +4,7 @@ import duckdb
 
 from features.door.infer.columns import Seen, plain
 from features.door.infer.guess import SURE, Guess
-from features.door.infer.lines import tell_blanks, tell_postage, tell_returns
+from features.door.infer.lines import tell_blanks, tell_numbers, tell_postage, tell_returns
 from features.door.infer.money import is_per_order, price_lines
 from features.door.infer.sample import Sample
 from features.door.infer.words import NAMES, PURCHASES, REVENUE, UNIT_PRICE, likeness, translate
@@ -55,6 +55,8 @@ def assign(con: duckdb.DuckDBPyConnection, sample: Sample, seen: dict[str, Seen]
         tell_returns(con, g)
         tell_postage(con, g)
         tell_blanks(con, g)
+        tell_numbers(con, g)
+        _ask_for_words(g)
     return g
 
 
@@ -83,10 +85,10 @@ def _take(g: Guess, column: Column, source: Seen, score: float) -> None:
             unsure = [value for value in unsure if value not in bought]
         if unsure:
             what = f"looks like {column.name}, but {', '.join(unsure[:5])} may be any of {', '.join(column.words)}"
-            if not column.required:
+            if not column.required and column.name != "status":
                 g.left[source.name] = what
                 return
-            g.todo.append(f"words.{column.name}: {what}; or set such rows aside")
+            g.todo.append(f"words.{column.name}: {source.name} {what}; or set such rows aside")
         if words:
             g.words[column.name] = words
     if source.phones > SURE:
@@ -100,6 +102,24 @@ def _take(g: Guess, column: Column, source: Seen, score: float) -> None:
     else:
         g.columns[column.name] = source.name
     g.sure[column.name] = score
+
+
+def _ask_for_words(g: Guess) -> None:
+    """Ask about a column that is called as a status is, and none of whose words is known."""
+    found = [
+        (named, s)
+        for s in g.seen.values()
+        if (named := likeness(s.name, NAMES["order_lines"]["status"])) and s.words and s.number is None
+        if s.name not in g.used and not s.personal and not plain(s.name).endswith("state")
+    ]
+    if "status" not in g.columns and found:
+        _, source = max(found, key=lambda pair: pair[0])
+        _, unsure = translate("status", TABLES["order_lines"].column("status").words, source.words)
+        g.todo.append(
+            f"columns.status: {source.name} looks like status, but nobody can tell what {', '.join(unsure[:8])} may"
+            " mean: map it and give `words`, or leave it out"
+        )
+        g.left[source.name] = "see TODO columns.status"
 
 
 def _take_address(g: Guess) -> None:

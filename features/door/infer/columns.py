@@ -116,7 +116,7 @@ def _look(con: duckdb.DuckDBPyConnection, sample: Sample, column: str, type_: st
     kind, text = _kind(type_), f"CAST({quote(column)} AS VARCHAR)"
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE found AS FROM (SELECT {text} AS v, count(*) AS n,"
-        f" {quote(column)} AS raw, {_bare(text)} AS bare FROM {sample.name} WHERE nullif({text}, '') IS NOT NULL"
+        f" {quote(column)} AS raw, {bare(text)} AS bare FROM {sample.name} WHERE nullif({text}, '') IS NOT NULL"
         " GROUP BY ALL) ORDER BY hash(v), v"  # the same few come first every time, from everywhere in the file
     )
     tests = {
@@ -158,11 +158,16 @@ def _sorts_by(number: dict[str, Any] | None, formats: tuple[str, ...], kind: str
         return f"try_strptime(v, [{', '.join(literal(fmt) for fmt in formats)}])"
     if number is None:
         return ""
-    thousands, decimal = (literal(number.get(key, usual)) for key, usual in (("thousands", ","), ("decimal", ".")))
-    return f"TRY_CAST(replace(replace(bare, {thousands}, ''), {decimal}, '.') AS DOUBLE)"
+    return sql_number("bare", number)
 
 
-def _bare(text: str) -> str:
+def sql_number(bare: str, form: dict[str, Any]) -> str:
+    """Write in SQL the number that a bare text says in a form, as :attr:`Seen.number` has it."""
+    thousands, decimal = (literal(form.get(key, usual)) for key, usual in (("thousands", ","), ("decimal", ".")))
+    return f"TRY_CAST(replace(replace({bare}, {thousands}, ''), {decimal}, '.') AS DOUBLE)"
+
+
+def bare(text: str) -> str:
     """Write a number's text in SQL without what may surround it."""
     stripped = "".join(SYMBOLS).replace("\\", "\\\\")
     return f"trim(regexp_replace(translate({text}, {literal(FULL)}, {literal(HALF)}), '[{stripped}]', '', 'g'))"

@@ -24,6 +24,7 @@ class Guess:
     notes: dict[str, str] = field(default_factory=dict)  # canonical column -> a remark beside it
     left: dict[str, str] = field(default_factory=dict)  # source column -> why it is not mapped though it looks like it
     keys: dict[str, object] = field(default_factory=dict)  # further keys of the table's mapping
+    asides: list[str] = field(default_factory=list)  # comments below the columns
     todo: list[str] = field(default_factory=list)  # what a person must decide first
     second: bool = False  # read from a file that is another table already
 

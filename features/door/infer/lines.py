@@ -6,6 +6,7 @@ from features.door.infer.guess import Guess
 from features.door.infer.words import POSTAGE
 from features.sql import literal, quote
 
+FEWEST = 2  # orders of several lines, for a column to count them
 SAME = 0.99  # share of orders that must agree for something to be said of them; engineering choice, 2026-11-22
 
 
@@ -76,3 +77,36 @@ def tell_blanks(con: duckdb.DuckDBPyConnection, g: Guess) -> None:
             blank.append(source)
     if blank:
         g.keys["fill_down"] = {"by": order, "columns": blank}
+
+
+def tell_numbers(con: duckdb.DuckDBPyConnection, g: Guess) -> None:
+    """Find the column that counts each order's lines; where there is none, say what becomes of equal rows."""
+    order = g.columns.get("order_id")
+    if not isinstance(order, str) or "line_no" in g.columns:
+        return
+    for source in g.seen.values():
+        if source.is_whole and source.name not in g.used and _counts_lines(con, g.sample.name, order, source.name):
+            g.columns["line_no"], g.sure["line_no"] = source.name, 0.9
+            g.notes["line_no"] = "CHECK: it counts each order's lines from 1"
+            return
+    used = ", ".join(map(quote, sorted(g.used)))
+    row = con.execute(
+        f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM {g.sample.name} GROUP BY {used})"
+    ).fetchone() or (0,)
+    found = f"{row[0]:,} rows are the same as another of their order" if row[0] else "none is the same as another here"
+    g.asides.append(
+        f"repeats: keep   # CHECK: no column numbers an order's lines, and equal rows of an order are dropped as sent"
+        f" twice ({found}); uncomment if a product may stand twice in an order: then each counts"
+    )
+
+
+def _counts_lines(con: duckdb.DuckDBPyConnection, table: str, order: str, column: str) -> bool:
+    """Whether a column is 1, 2, ... within nearly every order, some of which have several lines."""
+    value = f"TRY_CAST({quote(column)} AS BIGINT)"
+    row = con.execute(
+        "SELECT count(*), count(*) FILTER (n > 1), count(*) FILTER (least = 1 AND most = n AND different = n)"
+        f" FROM (SELECT count(*) AS n, min({value}) AS least, max({value}) AS most,"
+        f" count(DISTINCT {value}) AS different FROM {table} GROUP BY {quote(order)})"
+    ).fetchone()
+    orders, several, counted = row or (0, 0, 0)
+    return bool(several >= FEWEST and counted >= SAME * orders)

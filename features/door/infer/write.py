@@ -157,6 +157,7 @@ def _table(g: Guess, todo: list[str]) -> list[str]:
     for name in order:
         lines.append(f"      {name + ': ' + _dump(g.columns[name]):<44} # {_remark(g, name)}")
     lines += [f"      # TODO {name}: ..." for name in g.missing]
+    lines += [f"    # {aside}" for aside in g.asides]
     if g.words:
         lines.append(f"    words: {_dump(g.words)}   # CHECK: the values seen; rows with others are quarantined")
     lines += [f"    {key}: {_dump(value)}" for key, value in g.keys.items()]
