@@ -333,6 +333,40 @@ def test_the_headers_of_shops_systems_are_known(tmp_path, system):
     assert (mapping_written(proposal.text), proposal.todo) == (expected, ())
 
 
+@pytest.mark.parametrize(("hour", "form"), [("10:11", "%H:%M"), ("9:05:07", "%H:%M:%S"), ("093309", "%H%M%S")])
+def test_a_day_and_its_hour_in_two_columns_are_read_together(tmp_path, hour, form):
+    header = LINES.strip().replace("ordered_at", "注文日") + ",注文時間"
+    path = orders_csv(tmp_path, header, f"1,a,2024/01/05,p,1,5,{hour}", f"2,a,2024/01/06,p,1,5,{hour}")
+    text = infer([path]).text
+    assert mapping_of(text).tables["order_lines"].formats == [f"%Y/%m/%d {form}"]
+    (tmp_path / "inferred").mkdir()
+    toy = Toy(tmp_path / "inferred", mapping=text.encode())
+    toy.take([path])
+    times = lake_rows(open_shop(toy.home), "order_lines", "order_id").ordered_at
+    hours = {"10:11": "10:11:00", "9:05:07": "09:05:07", "093309": "09:33:09"}
+    assert times.dt.tz_convert("Asia/Tokyo").dt.strftime("%d %H:%M:%S").tolist() == [
+        f"{d} {hours[hour]}" for d in ("05", "06")
+    ]
+
+
+def test_a_second_file_of_order_lines_is_said_with_what_to_do(tmp_path):
+    path = orders_csv(tmp_path, LINES.strip(), "1,a,2024-01-01,p,1,5", "2,a,2024-01-02,q,1,5")
+    returns = tmp_path / "returns.csv"
+    returns.write_text("return_no,customer_id,return_date,product_id,quantity,refund\nR1,a,2024-01-04,p,1,5\n")
+    text = infer([path, returns]).text
+    assert "CHECK: returns.csv looks like order_lines too" in text and "returns with a minus" in text
+
+
+def test_a_customer_list_may_know_them_by_their_member_number(tmp_path):
+    path, members = (
+        orders_csv(tmp_path, LINES.strip(), "1,a,2024-01-01,p,1,5", "2,b,2024-01-02,q,1,5"),
+        tmp_path / "members.csv",
+    )
+    members.write_text("会員番号,会員登録日,会員ランク\na,2023-01-01,gold\nb,2023-02-01,\n", encoding="utf-8")
+    columns = mapping_of(infer([path, members]).text).tables["customers"].columns
+    assert columns == {"customer_id": "会員番号", "signed_up_at": "会員登録日", "tier": "会員ランク"}
+
+
 def test_an_amount_that_is_pieces_is_asked_about(tmp_path):
     header = "TRANSACTION_DT,CUSTOMER_ID,PRODUCT_ID,TRANSACTION_ID,AMOUNT,SALES_PRICE"
     path = orders_csv(tmp_path, header, *(f"2024-01-0{n},c{n},p,t{n},{n},{n * 49}" for n in range(1, 9)))
@@ -357,19 +391,21 @@ def test_names_that_contradict_their_values_are_said(tmp_path):
 
 def test_no_personal_data_stands_in_a_proposal(tmp_path):
     path = tmp_path / "orders.csv"
-    header = "order_id,ordered_at,product_id,quantity,revenue,E-Mail,Full Name,mobile,連絡先,Kontakt\n"
+    header = (
+        "order_id,ordered_at,product_id,quantity,revenue,E-Mail,Full Name,mobile,連絡先,Kontakt,注文者名字,名(請求先)\n"
+    )
     people = [
         ("hana@example.jp", "Hana Oto", "09012345678", "03-1234-5678"),
         ("kai@example.jp", "Kai U", "08011112222", ""),
     ]
     rows = [
-        f"{n},2024-01-0{1 + n},p,1,5,{mail},{name},{mobile},{phone},{mail if n else 'none'}\n"
+        f"{n},2024-01-0{1 + n},p,1,5,{mail},{name},{mobile},{phone},{mail if n else 'none'},大音,花子\n"
         for n, (mail, name, mobile, phone) in enumerate(people * 4)
     ]
     path.write_text(header + "".join(rows), encoding="utf-8")
     proposal = infer([path])
     assert mapping_written(proposal.text)["customer_id"] == {"hmac": "E-Mail"}
-    for person in people:
+    for person in (*people, ("大音", "花子")):
         for value in filter(None, person):
             assert value not in proposal.text
     assert "# not mapped: Kontakt: 88% look like e-mail addresses: not shown" in proposal.text

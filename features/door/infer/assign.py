@@ -4,7 +4,7 @@ import duckdb
 
 from features.door.infer.columns import Seen, plain
 from features.door.infer.guess import SURE, Guess
-from features.door.infer.lines import tell_blanks, tell_numbers, tell_postage, tell_returns
+from features.door.infer.lines import add_time_of_day, tell_blanks, tell_numbers, tell_postage, tell_returns
 from features.door.infer.money import is_per_order, price_lines
 from features.door.infer.sample import Sample
 from features.door.infer.words import NAMES, PURCHASES, REVENUE, UNIT_PRICE, likeness, translate
@@ -49,8 +49,10 @@ def assign(con: duckdb.DuckDBPyConnection, sample: Sample, seen: dict[str, Seen]
             continue
         _take(g, column, source, -score)
     _take_address(g)
+    _take_member(g)
     _take_only_time(g)
     if table == "order_lines":
+        add_time_of_day(con, g)
         price_lines(con, g)
         tell_returns(con, g)
         tell_postage(con, g)
@@ -130,6 +132,12 @@ def _take_address(g: Guess) -> None:
             source = max(addresses, key=lambda s: s.filled)
             g.columns["customer_id"], g.sure["customer_id"] = {"hmac": source.name}, 0.8
             g.notes["customer_id"] = "an e-mail address: only its pseudonym is kept"
+
+
+def _take_member(g: Guess) -> None:
+    """On a list of customers where nothing else names them, their member number does."""
+    if g.table == "customers" and "customer_id" in g.missing and "member_no" in g.columns:
+        g.columns["customer_id"], g.sure["customer_id"] = g.columns.pop("member_no"), g.sure.pop("member_no")
 
 
 def _fits(column: Column, source: Seen, table: str) -> float:

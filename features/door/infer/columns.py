@@ -34,7 +34,8 @@ EMAIL = r"[^@\s,]+@[^@\s,]+\.[^@\s,]+"
 PHONE = rf"'?(\+[0-9]{{1,3}}|0)[0-9]*[ ()-][0-9 ()-]{{5,12}}|{MOBILE}|{LANDLINE}"
 SYMBOLS = ("円", "¥", "￥", "\\", "$", "€", "£")  # a yen sign of cp932 is a backslash
 PERSONAL = re.compile(
-    r"name|address|street|phone|mobile|携帯|連絡先|fax|e-?mail|zip|postal|postcode|birth|氏名|姓|名前|お名|セイ|メイ|カナ|住所|電話|\btel\b|"
+    r"name|address|street|phone|mobile|携帯|連絡先|fax|e-?mail|zip|postal|postcode|birth|氏|姓|名前|名字|苗字|お名|^名(\W|$)|"
+    r"セイ|メイ|カナ|ふりがな|フリガナ|住所|電話|\btel\b|ship.?city|請求先|注文者|購入者|buyer|"
     r"郵便|メール|生年|誕生|宛名|届け先|送付先|company|会社|ip.?address|note|メモ|備考|comment",
     re.IGNORECASE,
 )

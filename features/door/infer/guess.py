@@ -24,6 +24,7 @@ class Guess:
     notes: dict[str, str] = field(default_factory=dict)  # canonical column -> a remark beside it
     left: dict[str, str] = field(default_factory=dict)  # source column -> why it is not mapped though it looks like it
     keys: dict[str, object] = field(default_factory=dict)  # further keys of the table's mapping
+    formats: list[str] = field(default_factory=list)  # of times made of two columns
     asides: list[str] = field(default_factory=list)  # comments below the columns
     todo: list[str] = field(default_factory=list)  # what a person must decide first
     second: bool = False  # read from a file that is another table already
@@ -49,4 +50,5 @@ def sources(how: object) -> Iterable[str]:
     if isinstance(how, str):
         return [how]
     assert isinstance(how, dict)
-    return [name for value in how.values() for name in (value if isinstance(value, list) else [value])]
+    told = (value for key, value in how.items() if key != "separator")
+    return [name for value in told for name in (value if isinstance(value, list) else [value])]

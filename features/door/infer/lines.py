@@ -3,11 +3,31 @@
 import duckdb
 
 from features.door.infer.guess import Guess
-from features.door.infer.words import POSTAGE
+from features.door.infer.words import POSTAGE, TIME_OF_DAY, likeness
 from features.sql import literal, quote
 
+TIMES = {"%H:%M:%S": "[0-9]{1,2}:[0-9]{2}:[0-9]{2}", "%H:%M": "[0-9]{1,2}:[0-9]{2}", "%H%M%S": "[0-9]{6}"}
 FEWEST = 2  # orders of several lines, for a column to count them
 SAME = 0.99  # share of orders that must agree for something to be said of them; engineering choice, 2026-11-22
+
+
+def add_time_of_day(con: duckdb.DuckDBPyConnection, g: Guess) -> None:
+    """Where an order's day stands in one column and its hour in another, read both together."""
+    date = g.columns.get("ordered_at")
+    if not isinstance(date, str) or len(g.seen[date].formats) != 1 or "%H" in g.seen[date].formats[0]:
+        return
+    for source in g.seen.values():
+        if source.name in g.used or not source.filled or likeness(source.name, TIME_OF_DAY) <= 0.7:
+            continue
+        told = f"nullif(CAST({quote(source.name)} AS VARCHAR), '')"
+        for form, looks in TIMES.items():
+            fits = f"coalesce(bool_and(regexp_full_match({told}, '{looks}')), false)"
+            if con.execute(f"SELECT {fits} FROM {g.sample.name}").fetchone() == (True,):
+                g.columns["ordered_at"] = {"join": [date, source.name], "separator": " "}
+                g.notes["ordered_at"] = "the day and its hour together"
+                day = g.seen[date].formats[0]
+                g.formats = [f"{day} {form}", *([day] if source.filled < source.rows else [])]
+                return
 
 
 def tell_returns(con: duckdb.DuckDBPyConnection, g: Guess) -> None:

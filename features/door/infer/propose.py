@@ -1,6 +1,7 @@
 """From files to a proposal: ready mappings where a file is known, guesses where it is not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +90,17 @@ def _guesses(
 ) -> tuple[list[Guess], list[Sample]]:
     """Guess each file's table; a table has one file, the one it explains best. The others are told as unknown."""
     best: dict[str, Guess] = {}
-    unknown = []
+    unknown: list[Sample] = []
     if joined := join_lines(con, samples):
         best["order_lines"], other = joined
         samples = [s for s in samples if s.name not in (other, best["order_lines"].sample.name.removesuffix("_joined"))]
     for sample in samples:
         g = guess(con, sample, looks[sample.name])
         if g is None or (g.table in best and best[g.table].worth >= g.worth):
-            unknown.append(sample)
+            unknown.append(replace(sample, seems=g.table if g else ""))
             continue
         if g.table in best:
-            unknown.append(best[g.table].sample)
+            unknown.append(replace(best[g.table].sample, seems=g.table))
         best[g.table] = g
     lines = best.get("order_lines")
     if lines and "products" not in best and "join" not in lines.keys and (products := _products(lines)):
@@ -117,6 +118,8 @@ def _products(lines: Guess) -> Guess | None:
     for column, how in (("name", "text"), ("category", "text"), ("brand", "text"), ("price", "amount")):
         score, source = max((likeness(s.name, names[column]), s.name) for s in lines.seen.values() if s.filled)
         is_number = lines.seen[source].number is not None
-        if score > 0.9 and is_number == (how == "amount") and (source not in lines.used or column == "price"):
+        is_total = source == lines.columns.get("revenue")
+        is_free = source not in lines.used or (column == "price" and not is_total)
+        if score > 0.9 and is_number == (how == "amount") and is_free:
             g.columns[column], g.sure[column] = source, score
     return g if "name" in g.columns else None

@@ -42,6 +42,7 @@ class Sample:
     twice: tuple[str, ...] = ()  # names that stand more than once; their first column is looked at
     header: int = 1  # the line it stands on
     sheet: str | None = None  # of a workbook with several
+    seems: str = ""  # the table it would be, if another file were not that already
 
     @property
     def called(self) -> str:

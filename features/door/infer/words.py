@@ -9,7 +9,8 @@ CUSTOMER = (
     "|shopper id|household id|household key|account id|contact key|kunde|kundennummer|kunden nr|顧客番号|顧客ID"
     "|顧客コード"
     "|会員ID|会員番号|会員コード|お客様番号|ユーザーID|購入者ID|customer unique id|visitor id|cust id|msno"
-    "|customer user id|お客様コード|お客様ID|得意先コード"
+    "|customer user id|お客様コード|お客様ID|得意先コード|member no|member number|member code|card no|card number"
+    "|会員カード番号|カード番号|ポイントカード番号"
 )
 ORDER = (
     "order id|order|order no|order number|order name|invoice|invoice no|invoice id|invoice number|basket id"
@@ -58,8 +59,13 @@ UNIT_PRICE = (
     "unit price|price|item price|sales price|selling price|price each|lineitem price|einzelpreis|preis|stückpreis|単価"
     "|販売単価|価格|販売価格|税込単価|税抜単価|商品単価|item cost|stk preis|商品価格"
 )
-AT = "at|date|time|datetime|timestamp|occurred at|created at|event time|event timestamp|sent at|日時|日付|発生日時"
-"|登録日時"
+TIME_OF_DAY = (
+    "time|order time|time of day|uhrzeit|zeit|注文時間|注文時刻|受注時間|受注時刻|購入時間|会計時間|売上時間|時間|時刻"
+)
+AT = (
+    "at|date|time|datetime|timestamp|occurred at|created at|event time|event timestamp|sent at|日時|日付|発生日時"
+    "|登録日時"
+)
 CHANNEL = "channel|sales channel|source|媒体|媒体コード|経路|チャネル|販売経路|購入経路"
 
 # canonical table -> column -> what shops call it

@@ -1,6 +1,7 @@
 """The text of a proposal: a commented ``shop.yaml`` in which what is sure is written, and what is not is asked."""
 
 import glob
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from features.door.mapping import TableMapping
 from features.door.tables import TABLES
 
 SIGNS = {"円": "JPY", "￥": "JPY", "¥": "JPY", "\\": "JPY", "€": "EUR", "£": "GBP", "$": "USD"}
+RETURNS = ", returns with a minus, in a file that `source` fits (such as order*)"
 ZONES = {"JPY": "Asia/Tokyo", "GBP": "Europe/London", "EUR": "Europe/Berlin", "USD": "America/New_York"}
 
 
@@ -138,7 +140,10 @@ def _reading(sample: Sample) -> list[str]:
     delimiter = [] if sample.delimiter == "," else [f"    delimiter: {_dump(sample.delimiter)}"]
     sheet = [f"    sheet: {_dump(sample.sheet)}"] if sample.sheet else []
     header = [f"    header: {sample.header}             # the line it stands on"] if sample.header > 1 else []
-    return [f"    source: {_dump(glob.escape(sample.path.name))}", *sheet, *encoding, *delimiter, *header]
+    name = glob.escape(sample.path.name)
+    later = re.sub(r"[0-9]+(?=.*[.])", "*", name)  # a date or number in the name will be another next time
+    hint = f"   # {_dump(later)} would fit later files too" if later != name else ""
+    return [f"    source: {_dump(name)}{hint}", *sheet, *encoding, *delimiter, *header]
 
 
 def _table(g: Guess, todo: list[str]) -> list[str]:
@@ -188,7 +193,7 @@ def _how(g: Guess, name: str) -> str:
 
 def _formats(g: Guess, asked: list[str]) -> list[str]:
     """Write the formats of the mapped times; day or month first is never guessed."""
-    formats: list[str] = []
+    formats = list(g.formats)
     for name in g.used:
         seen = g.seen[name]
         if seen.either:
@@ -235,6 +240,11 @@ def _left(g: Guess) -> Iterator[str]:
 def unknown_files(samples: list[Sample], looks: dict[str, dict[str, Seen]]) -> Iterator[str]:
     """Tell what was seen of files that are no table known here."""
     for sample in samples:
+        if sample.seems:
+            yield (
+                f"CHECK: {sample.called} looks like {sample.seems} too, but a table comes from files with the same"
+                f" columns: write its rows like the other's{RETURNS if sample.seems == 'order_lines' else ''}"
+            )
         yield f"{sample.called}: not recognised; {sample.rows:,} rows, {sample.encoding or sample.path.suffix[1:]}"
         for seen in looks[sample.name].values():
             yield f"  {seen.name}: {seen.told}{_nearest(seen.name)}"
