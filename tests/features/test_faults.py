@@ -7,7 +7,6 @@ import re
 import threading
 import time
 import unicodedata
-import zipfile
 
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +20,7 @@ from features.errors import BadInput, Refused
 from features.frame import feature_frame
 from features.trace import trace
 from features.volume import expect_usual_volume
+from tests.features.exports import workbook
 from tests.features.test_frame import one_order
 from tests.features.test_ingest import HEADER, PLAIN, order, quarantine, rows, take
 from tests.worlds import Toy, at, examples, instant, lake_rows, mapping_text, number
@@ -353,6 +353,42 @@ def test_a_line_sent_again_as_cancelled_undoes_its_first_word(new_toy, numbered,
         toy.load({"order_lines": cancelled})
     assert total(toy, 5) == (1, 200)
     assert total(toy, 30) == (1, 100)
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize("told", ["cancelled", "cancelled with a minus", "returned"])
+def test_a_cancellation_told_before_its_order_undoes_it_from_when_both_are_known(new_toy, numbered, told):
+    mapping = mapping_with("") if numbered else mapping_with("").replace(b"line_no: line_no, ", b"")
+    toy = new_toy(["order_lines"], mapping=mapping)
+    said = [
+        one_order(line_no=1, known_at=at(3)),
+        one_order(line_no=1, known_at=at(8), status="cancelled", quantity=1 if told == "cancelled" else -1)
+        if told != "returned"
+        else one_order(line_no=1, ordered_at=at(8), quantity=-1, revenue=-100),
+        one_order("b", order_id="other", line_no=1),
+    ]
+    ledgers = [toy.load({"order_lines": [row]}) for row in said[::-1]]
+    assert [total(toy, day) for day in (2, 5, 30)] == [(1, 100), (2, 200), (1, 100)]
+    assert [ledger.accepted for ledger in ledgers] == [1, 1, 1]
+    version = toy.shop.version
+    assert [toy.load({"order_lines": [row]}).duplicates for row in said] == [1, 1, 1]
+    assert toy.shop.version == version, "what was said again changes nothing"
+
+
+def test_a_second_order_under_a_cancelled_number_is_a_conflict_whichever_came_first(new_toy):
+    toy = new_toy(["order_lines"], mapping=mapping_with(""))
+    toy.load({"order_lines": [one_order(line_no=1, status="cancelled", known_at=at(8))]})
+    assert toy.load({"order_lines": [one_order(line_no=1)]}).accepted == 1
+    assert toy.load({"order_lines": [one_order(line_no=1, revenue=70)]}).reasons == {"order_lines.DUP_CONFLICT": 1}
+    assert [total(toy, day) for day in (5, 30)] == [(1, 100), (0, 0)]
+
+
+def test_a_return_can_be_cancelled_too(new_toy):
+    toy = new_toy(["order_lines"], mapping=mapping_with(""))
+    back = {"order_id": "r", "line_no": 1, "quantity": -1, "revenue": -100}
+    toy.load({"order_lines": [one_order(line_no=1), one_order("a", 4, **back)]})
+    toy.load({"order_lines": [one_order("a", 4, **back, status="cancelled", known_at=at(9))]})
+    assert [total(toy, day)[1] for day in (3, 7, 30)] == [100, 0, 100]
 
 
 def mapping_with(extra):
@@ -735,38 +771,42 @@ def test_a_workbook_is_read_with_its_ids_and_days_as_they_stand(mapped, tmp_path
         mapped("sheet: orders").take([path_with(tmp_path, "order")])
 
 
+TITLE = ["売上明細,,,,,", "期間,2024-01-01,から,,,", ""]
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_header_below_a_title_is_named_and_read_where_the_mapping_says(mapped, tmp_path, kind):
+    path = tmp_path / f"orders.{kind}"
+    lines = [*TITLE, *rows(order(1), order(2, quantity="two")).splitlines()]
+    if kind == "csv":
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        workbook(path, "受注", [[line, *[""] * 5] if "," not in line else line.split(",") for line in lines])
+    with pytest.raises(BadInput, match=rf"orders\.{kind}: line 4 looks like the header, not line 1: give `header: 4`"):
+        mapped().take([path])
+    toy = mapped("header: 4")
+    assert toy.take([path]).reasons == {"order_lines.BAD_NUMBER": 1}
+    assert (kept(toy, "order_id"), quarantine(toy.shop)[0]["line"]) == (["o1"], 6)
+    with pytest.raises(BadInput, match=r"line 4 looks like the header, not line 3"):
+        mapped("header: 3").take([path])
+
+
+def test_each_sheet_of_a_workbook_is_a_table_and_its_rows_are_counted(new_toy, tmp_path):
+    path = tmp_path / "orders.xlsx"
+    orders = [["order_id", "customer_id", "ordered_at", "product_id", "quantity", "revenue"], *[
+        ["o1", "a", "2024-01-02", "p", 1, 10], ["o2", "a", "2024-01-02", "p", 1, 10]]]  # fmt: skip
+    workbook(path, "受注", orders, "商品", [["product_id", "name"], ["p", "石鹸"], ["", "?"], ["q", "茶"]])
+    products = "  products: {source: 'orders*', sheet: 商品, columns: {product_id: product_id, name: name}}\n"
+    toy = new_toy(["order_lines"], mapping=(PLAIN + products).encode())
+    ledger = toy.take([path])
+    assert (ledger.rows_in, ledger.accepted, ledger.reasons) == (5, 4, {"products.EMPTY": 1})
+
+
 def path_with(folder, sheet):
     """Write a workbook with one empty sheet of this name."""
     path = folder / "orders_b.xlsx"
     workbook(path, sheet, [["a"]])
     return path
-
-
-def workbook(path, sheet, table):
-    """Write the smallest workbook Office Open XML allows (ECMA-376)."""
-    main, rel = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org"
-    inline = '<c t="inlineStr"><is><t>{}</t></is></c>'
-    cells = "".join(
-        "<row>"
-        + "".join(f"<c><v>{v}</v></c>" if isinstance(v, int | float) else inline.format(v) for v in row)
-        + "</row>"
-        for row in table
-    )
-    files = {
-        "[Content_Types].xml": f'<Types xmlns="{rel}/package/2006/content-types"><Default Extension="rels" ContentType='
-        '"application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType='
-        '"application/xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{rel}/package/2006/relationships"><Relationship Id="r1" Type='
-        f'"{rel}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{rel}/officeDocument/2006/relationships"><sheets>'
-        f'<sheet name="{sheet}" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{rel}/package/2006/relationships"><Relationship Id="r1"'
-        f' Type="{rel}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>',
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
 
 
 # ---- A36, A37: what a person should look at ---------------------------------------------------------------------
