@@ -173,6 +173,17 @@ def test_a_load_writes_only_what_it_changes(new_toy):
         assert sorted(rows.fetchall()) == [(number(0), number(9), -1, 0), (number(9), number(9), 0, -100)]
 
 
+@pytest.mark.parametrize("loads", [(0, 0), (0, 1), (1, 0)])
+def test_who_ordered_and_cancelled_within_a_day_had_ordered(new_toy, loads):
+    toy = new_toy(["order_lines"])
+    said = [line("o", 3, 1, 100, line_no=1), line("o", 3, 1, 100, line_no=1, status="cancelled", known_at=at(3, 20))]
+    for nth in (0, 1):
+        if rows := [row for row, load in zip(said, loads, strict=True) if load == nth]:
+            toy.load({"order_lines": rows})
+    days = lake_rows(toy.shop, "days", "customer_id")
+    assert (set(days.customer_id), days.orders.sum(), days.revenue.sum()) == ({"a"}, 0, 0)
+
+
 # ---- laws -------------------------------------------------------------------------------------------------------
 
 
