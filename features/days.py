@@ -19,6 +19,8 @@ Sums = tuple[tuple[str, ...], dict[str, str], str]  # keys, sums with their type
 DAYPARTS = {"night": 0, "morning": 6, "afternoon": 12, "evening": 18}
 
 
+AFTER_LINES = 1 << 48  # more than any file has lines
+
 FACTS = ("day", "hour", "no_discount", "no_coupon", "one_off")
 
 # What a kept order counts for, over its facts.
@@ -46,17 +48,13 @@ def write(con: duckdb.DuckDBPyConnection, staged: Path, calendar: BusinessCalend
     before is written, exactly, since every column is a sum of integers or decimals.
     """
     con.execute(f"CREATE TEMP TABLE old_lines AS {_lines('FROM old', calendar)}")
-    new = f"FROM read_parquet({sql_paths([staged / 'order_lines.parquet'])})"
-    con.execute(f"CREATE TEMP VIEW new_lines AS {_lines(new, calendar)}")
+    new = f"FROM read_parquet({sql_paths([staged / 'order_lines.parquet'])}, file_row_number = true)"
+    con.execute(f"CREATE TEMP VIEW new_lines AS {_lines(new, calendar, 'file_row_number')}")
     simple = _split(con)
     rebuilt = "FROM new_lines SEMI JOIN entangled USING (the_order)" if simple != "true" else "FROM new_lines LIMIT 0"
     con.execute(f"CREATE TEMP TABLE all_lines AS ({rebuilt}) UNION ALL FROM old_lines")
     _copy(con, staged / "days.parquet", _all_days(con, simple))
-    _copy(
-        con,
-        staged / "product_days.parquet",
-        f"{_simple_product_days(con, simple)} UNION ALL ({_difference(product_days)} ORDER BY ALL)",
-    )
+    _copy(con, staged / "product_days.parquet", _all_product_days(con, simple))
 
 
 def _copy(con: duckdb.DuckDBPyConnection, path: Path, query: str) -> None:
@@ -92,14 +90,14 @@ def _difference(build: Callable[[str], Sums]) -> str:
     )
 
 
-def _lines(source: str, calendar: BusinessCalendar) -> str:
+def _lines(source: str, calendar: BusinessCalendar, number: str = "0") -> str:
     """Name each customer's lines by the order they count for; a cancelled line counts for nothing.
 
-    A line taken back (sign -1) undoes what its first version added.
+    A line taken back (sign -1) undoes what its first version added. ``number`` is the line's place in its file.
     """
     return f"""
         SELECT customer_id, coalesce(returns_order_id, order_id) AS the_order, product_id, day, known_on, sign,
-               quantity, revenue,
+               quantity, revenue, {number} AS nth,
                CASE WHEN status = 'cancelled' THEN 0 ELSE sign * quantity END AS net_quantity,
                CASE WHEN status = 'cancelled' THEN 0 ELSE sign * revenue END AS net_revenue,
                CASE WHEN status = 'cancelled' THEN 0 ELSE sign * coalesce(discount, 0) END AS net_discount,
@@ -180,17 +178,24 @@ def _all_days(con: duckdb.DuckDBPyConnection, simple: str) -> str:
     )
 
 
-def _simple_product_days(con: duckdb.DuckDBPyConnection, simple: str) -> str:
-    """Select the products of orders that need no rebuild: a row per line, of a product twice in an order one."""
-    lines = f"FROM new_lines WHERE {simple}"
-    columns = "customer_id, product_id, day, known_on, 1::BIGINT AS orders"
-    if not stands_twice(con, "product_twice", "SELECT hash(the_order, product_id) FROM new_lines"):
-        return f"SELECT {columns}, quantity, revenue {lines}"
+def _all_product_days(con: duckdb.DuckDBPyConnection, simple: str) -> str:
+    """Select what the load adds to each customer, product and day: a row per line, in the order of the file.
+
+    Of a product twice in an order there is one row; orders to rebuild come last.
+    """
+    columns = "customer_id, product_id, day, known_on, orders, quantity, revenue"
+    plain = "SELECT customer_id, product_id, day, known_on, 1::BIGINT AS orders"
+    twice = stands_twice(con, "product_twice", "SELECT hash(the_order, product_id) FROM new_lines")
+    if simple == "true" and not twice:
+        return f"{plain}, quantity, revenue FROM new_lines"
     is_twice = "hash(the_order, product_id) IN (FROM product_twice)"  # also if only the hashes are equal
-    return (
-        f"SELECT {columns}, quantity, revenue {lines} AND NOT {is_twice} UNION ALL"
-        f" (SELECT {columns}, sum(quantity), sum(revenue) {lines} AND {is_twice}"
-        " GROUP BY the_order, customer_id, product_id, day, known_on ORDER BY ALL)"
+    return (  # ordered by the lines' numbers, for a join leaves them in another order each time
+        f"SELECT {columns} FROM ("
+        f"{plain}, quantity, revenue, nth FROM new_lines WHERE {simple} AND NOT {is_twice} UNION ALL BY NAME"
+        f" {plain}, sum(quantity) AS quantity, sum(revenue) AS revenue, min(nth) AS nth FROM new_lines WHERE {simple}"
+        f" AND {is_twice} GROUP BY the_order, customer_id, product_id, day, known_on UNION ALL BY NAME"
+        f" SELECT *, {AFTER_LINES} + row_number() OVER (ORDER BY {', '.join(product_days('all_lines')[0])}) AS nth"
+        f" FROM ({_difference(product_days)})) ORDER BY nth"
     )
 
 

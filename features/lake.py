@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,9 @@ def locked(path: Path, what: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise Refused(f"{what} is locked by {file.read().strip() or 'another process'}; try again later") from None
+            since = datetime.fromtimestamp(int(path.stat().st_mtime), UTC).isoformat()  # when the holder wrote its name
+            holder = file.read().strip() or "another process"
+            raise Refused(f"{what} is locked by {holder} since {since}; try again later") from None
         file.truncate(0)
         file.write(f"pid {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -42,6 +42,10 @@ class Shop:
         """Give the hash of all that is in the lake: the same loads, the same version."""
         return lake.digest([load.sha256 for load in self.loads])
 
+    def grew_from(self, version: str) -> bool:
+        """Tell whether the lake once stood at ``version`` and has only been added to since: no load was rewritten."""
+        return any(lake.digest([load.sha256 for load in self.loads[:n]]) == version for n in range(len(self.loads) + 1))
+
     def parts(self, table: str) -> list[Path]:
         """List a table's Parquet files, oldest load first; empty if the shop lacks the table."""
         return [path for load in self.loads if (path := load.path / f"{table}.parquet").exists()]

@@ -167,8 +167,8 @@ def _predict(features: dict[str, Matrix], scored: Flags, release: Release) -> _P
     days, clv, kept, lost, x = np.full((n, len(QUANTILES)), np.nan), np.full((n, 4), np.nan), 1.0, 0.0, None
     if scores is not None:
         x = scores.inputs.matrix(chosen)
-        churn, chance = scores.churn.predict(x), scores.next_purchase.predict(x)
-        days[scored] = scores.next_purchase.quantiles(x)
+        churn = scores.churn.predict(x)
+        chance, days[scored] = scores.next_order(x, chosen["orders_all"])
     if scores is not None and scores.value is not None and x is not None:
         clv[scored] = scores.value.predict(x, scores.inputs.names)
         kept, lost = scores.value.kept_ratio, scores.value.lost_ratio

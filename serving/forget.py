@@ -27,7 +27,7 @@ from features.errors import BadInput
 from features.home import Home
 from features.shop import open_shop
 from features.trace import trace
-from serving import republish
+from serving import republish, shadow
 
 JOURNAL = ".forget.json"
 # Rooms that have a part of their own, hold no ids (tests/serving/test_forget.py looks), or are the shop's own files.
@@ -101,6 +101,7 @@ def _search(home: Home, name: str, customer_id: str, when: datetime) -> dict[str
         "lake": door.found_in(opened, theirs),
         "feature store": features.found_in(home, name, theirs.customers),
         "publications": republish.found_in(home, theirs.customers) if is_default else {},
+        "shadow reports": shadow.found_in(home, theirs.customers) if is_default else {},
         "other files": _found_in_files(home, theirs.customers) if is_default else {},
     }
     return {
@@ -125,6 +126,7 @@ def _finish(home: Home, found: dict[str, Any], say: Progress) -> Receipt:
     if found["shop"] == home.default_shop():
         say("publishing the nights again")
         republish.erase(home, theirs.customers)
+        shadow.erase(home, theirs.customers)
         _erase_files(home, theirs.customers)
     receipt = _receipt(home, found, theirs)
     stamp = re.sub(r"[^0-9]", "", found["asked_at"])[:14]

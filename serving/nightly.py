@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features import catalog, lake
 from features.arrivals import arrivals, late_tables
@@ -149,18 +150,18 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
     bought = interactions(night.shop, night.shop.calendar.start(night.day))
     due = replenishment_due(bought, night.day)
     customers = frame.customer_id.to_numpy(dtype=object)
-    columns = {name: frame[name].to_numpy(dtype=np.float64) for name in catalog.stored_names(night.shop.tables)}
-    rows = Rows(
-        customers,
-        np.ones(len(frame), np.bool_),
-        np.full(len(frame), night.day, np.int64),
-        columns,
-        due_in_days(due, customers, night.day),
-    )
+    rows = rows_of(night.shop, frame, night.day, due_in_days(due, customers, night.day))
     answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
     items = night.release.models.recommender.recommend(bought, night.day, list(agreed), TOP_ITEMS)
     return answered, items, due[due.customer_id.isin(agreed)]
+
+
+def rows_of(shop: Shop, frame: pd.DataFrame, day: int, due_in: NDArray[np.float64]) -> Rows:
+    """Give everyone of a night's frame as :func:`serving.answers.answers` reads them."""
+    columns = {name: frame[name].to_numpy(dtype=np.float64) for name in catalog.stored_names(shop.tables)}
+    known, days = np.ones(len(frame), np.bool_), np.full(len(frame), day, np.int64)
+    return Rows(frame.customer_id.to_numpy(dtype=object), known, days, columns, due_in)
 
 
 def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) -> Publication:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 import typer
+import yaml
 
 from features import catalog
 from features.door.mapping_file import parse_mapping
@@ -110,6 +111,16 @@ def test_the_readmes_show_every_command() -> None:
     shown = {words[0] for readme in READMES for words in okaeri_commands(readme)}
     there = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     assert there - {"demo"} <= shown  # `make demo` shows that one
+
+
+def test_every_entry_point_of_mlflow_is_a_command_with_its_options() -> None:
+    entries = yaml.safe_load(text("MLproject"))["entry_points"]
+    assert set(entries) == {"train", "backtest", "tune"}
+    for entry in entries.values():
+        given = {name: str(parameter["default"]) for name, parameter in entry["parameters"].items()}
+        words = shlex.split(entry["command"].format(**given))
+        assert words[0] == "okaeri"
+        _expect_command(words[1:])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

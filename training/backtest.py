@@ -1,46 +1,123 @@
-"""Judging one question at several past cut-offs, each learnt from the past of its own."""
+"""Judging one question at several past cut-offs, each learnt from the past of its own, and tracked."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+
+import numpy as np
 
 from features.calendar import day_number
+from features.door.mapping import nearest
 from features.errors import BadInput
+from features.home import Home
 from features.shop import Shop
-from training.dataset import Past
+from features.traits import traits
+from training import registry
+from training.dataset import FEWEST_IN_SLICE, Past
 from training.evaluation.churn import judge_churn
+from training.evaluation.measures import figures, outcome
 from training.evaluation.next_purchase import judge_next_purchase
+from training.evaluation.own_rhythm import judge_own_rhythm
 from training.evaluation.recommender import judge_recommender
-from training.evaluation.rows import Judged, as_rows
+from training.evaluation.rows import EVERYONE, Flags, Judged, Row, Sample, as_rows, pooled
+from training.evaluation.second_order import judge_second_order
 from training.evaluation.value import judge_value
 from training.labels import last_day
+from training.plots import churn_plots
 
-QUESTIONS: dict[str, Callable[[Past, int, int], Judged]] = {
-    "churn": judge_churn,
-    "next-purchase": judge_next_purchase,
-    "value": judge_value,
-    "recommender": judge_recommender,
+Judge = Callable[[Past, int, int], Judged]
+
+ROLLING = "rolling-origin"
+# By question, the protocols it knows; the first is what is meant when none is named.
+QUESTIONS: dict[str, dict[str, Judge]] = {
+    "churn": {ROLLING: judge_churn, "own-rhythm": judge_own_rhythm},
+    "next-purchase": {ROLLING: judge_next_purchase},
+    "second-order": {ROLLING: judge_second_order},
+    "value": {ROLLING: judge_value},
+    "recommender": {ROLLING: judge_recommender},
 }
+VALUES_SHOWN = 6  # of each trait, the most common
 
 
-def backtest(shop: Shop, question: str, cutoffs: Sequence[int] | None = None) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Backtested:
+    """One backtest: its rows, those pooled over the cut-offs last, and what could not be judged."""
+
+    rows: tuple[Row, ...]
+    skipped: tuple[str, ...]
+
+
+def backtest(
+    home: Home, shop: Shop, question: str, cutoffs: Sequence[int] | None = None, protocol: str = ROLLING
+) -> Backtested:
     """Judge a question at cut-offs (business days; default those of the mapping), observed to the lake's end.
+
+    The figures and, for churn, their pictures are a run of MLflow's experiment.
 
     Raises
     ------
     BadInput
-        If the question is unknown, or no cut-off is given or mapped.
+        If the question or its protocol is unknown, no cut-off is given or mapped, or none can be judged.
     Refused
         If a cut-off's outcome is not over, with the earliest date.
     """
+    judge, days = _judge(question, protocol), _days(shop, cutoffs)
+    until = last_day(shop)
+    dates = ",".join(str(shop.calendar.date(day)) for day in days)
+    tracked = {"shop": shop.name, "protocol": protocol, "cutoffs": dates, "data_snapshot": shop.version}
+    with registry.explained(home), registry.run(home, f"backtest {question} {shop.name}", tracked, "backtest"):
+        past = Past(shop, until)
+        judged = [_in_detail(past, judge(past, day, until)) for day in days]
+        skipped = tuple(one.why_not for one in judged if one.why_not)
+        if len(skipped) == len(judged):
+            raise BadInput("; ".join(skipped))
+        rows = [row for one in judged for row in one.rows] + pooled(
+            [figure for one in judged for figure in one.figures]
+        )
+        seen = [outcome(one.sample) for one in judged if one.sample is not None and one.sample.question == "churn"]
+        plots = churn_plots(*(np.concatenate(parts) for parts in zip(*seen, strict=True))) if seen else {}
+        registry.log_report(as_rows(rows), plots)
+    return Backtested(tuple(rows), skipped)
+
+
+def _judge(question: str, protocol: str) -> Judge:
     if question not in QUESTIONS:
-        raise BadInput(f"{question}: no such question; known are {', '.join(QUESTIONS)}")
+        raise BadInput(f"{question}: no such question{nearest(question, list(QUESTIONS))}")
+    if protocol not in QUESTIONS[question]:
+        raise BadInput(f"--protocol {protocol}: {question} knows {', '.join(QUESTIONS[question])}")
+    return QUESTIONS[question][protocol]
+
+
+def _days(shop: Shop, cutoffs: Sequence[int] | None) -> list[int]:
     days = list(cutoffs) if cutoffs is not None else [day_number(day) for day in shop.mapping.predict.cutoffs]
     if not days:
         raise BadInput(f"{shop.name}: the mapping names no cutoffs; give --cutoffs 2017-10-09,2017-11-06")
-    until = last_day(shop)
-    past = Past(shop, until)
-    judged = [QUESTIONS[question](past, day, until) for day in sorted(days)]
-    told = [one.why_not for one in judged if one.why_not]
-    if len(told) == len(judged):
-        raise BadInput("; ".join(told))
-    return as_rows([row for one in judged for row in one.rows])
+    return sorted(days)
+
+
+def _in_detail(past: Past, judged: Judged) -> Judged:
+    """Look at a sample in every slice there are enough customers in."""
+    if judged.sample is None:
+        return judged
+    sample = judged.sample
+    slices = {**sample.slices, **_more_slices(past, sample)}
+    sample = Sample(**{**vars(sample), "slices": slices})
+    return Judged(figures(sample, str(past.shop.calendar.date(sample.day))), sample=sample)
+
+
+def _more_slices(past: Past, sample: Sample) -> dict[str, Flags]:
+    """Split a sample's customers by how often and how long they have bought, and by their traits."""
+    frame = sample.frame
+    age, orders = frame.days_since_first_order.to_numpy(), frame.orders_all.to_numpy()
+    found = {
+        "one_order": orders == 1,
+        "repeat": orders > 1,
+        "tenure:under 91 days": age < 91,
+        "tenure:91 to 364 days": (age >= 91) & (age < 365),
+        "tenure:a year and more": age >= 365,
+    }
+    known = frame[["customer_id"]].merge(traits(past.shop, sample.day), on="customer_id", how="left", validate="1:1")
+    for trait in known.columns.drop("customer_id"):
+        for value in known[trait].value_counts().index[:VALUES_SHOWN]:
+            found[f"{trait}:{value}"] = (known[trait] == value).to_numpy()
+    n = len(sample.slices[EVERYONE])
+    return {name: who for name, who in found.items() if FEWEST_IN_SLICE <= who.sum() < n}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.models.btyd import Btyd
 from training.models.inputs import history
-from training.models.logistic import Logistic
+from training.models.linear import Linear
 
 Matrix = NDArray[np.float64]
 
@@ -22,8 +22,8 @@ def recency_rule(columns: Mapping[str, Matrix]) -> Matrix:
 
 def rfm_logistic(train: pd.DataFrame, silent: Matrix, test: pd.DataFrame) -> Matrix:
     """Give P(churn) of a logistic regression on recency, frequency, money and tenure."""
-    model = Logistic.fit(_rfm(train), silent)
-    return 1 / (1 + np.exp(-model.log_odds(_rfm(test))))
+    model = Linear.logistic(_rfm(train), silent)
+    return 1 / (1 + np.exp(-model.predict(_rfm(test))))
 
 
 def bg_nbd_no_order(btyd: Btyd, columns: Mapping[str, Matrix], horizon_days: float) -> Matrix:

@@ -15,6 +15,7 @@ from features.interactions import interactions
 from features.shop import Shop, open_shop
 from training.consent import withheld, without
 from training.labels import known_customers, labels, last_day, own_horizon, products_bought
+from training.models.parameters import AS_FOUND, Parameters
 
 KEYS = ["as_of_day", "customer_id"]
 FEWEST_IN_SLICE = 50  # faults.md B2 asks as many positives of a model
@@ -23,8 +24,9 @@ FEWEST_IN_SLICE = 50  # faults.md B2 asks as many positives of a model
 class Past:
     """A shop's past as it was known at each cut-off, read from Feast once per cut-off."""
 
-    def __init__(self, shop: Shop, until: int) -> None:
+    def __init__(self, shop: Shop, until: int, parameters: Parameters = AS_FOUND) -> None:
         self.shop = shop
+        self.parameters = parameters  # of whatever is fitted to it
         self._withheld = withheld(shop, until)
         self.horizon = horizon_days(shop, until, self._withheld)  # one H for what is learnt and what is judged
         self._features: dict[int, pd.DataFrame] = {}
@@ -39,6 +41,17 @@ class Past:
         features = without(found, self.shop, self._withheld)
         known = labels(self.shop, days, self.horizon, observed_until, features[KEYS][is_subscriber(features)])
         return features.merge(known, on=KEYS, how="inner", validate="one_to_one")
+
+    def known(self, day: int) -> pd.DataFrame:
+        """Recall what was known of everyone at one cut-off: ``customer_id`` and every feature, bots left out."""
+        if day not in self._features:
+            self._recall([day])
+        return self._features[day]
+
+    @property
+    def newest_day(self) -> int:
+        """Name the newest cut-off read so far."""
+        return max(self._features)
 
     def purchases(self, day: int) -> pd.DataFrame:
         """List what each customer has bought and kept, as :func:`features.interactions.interactions` does."""

@@ -152,16 +152,18 @@ def mae_days(days: ArrayLike, predicted_days: ArrayLike, cap_days: float) -> flo
     return float(np.mean(np.abs(_capped(days, cap_days) - _capped(predicted_days, cap_days))))
 
 
-def coverage(days: ArrayLike, low: ArrayLike, high: ArrayLike, cap_days: float = np.inf) -> float:
-    """Share of customers whose order fell within the promised dates: mean [low <= t <= high], all capped.
+def coverage(days: ArrayLike, low: ArrayLike, high: ArrayLike, observed_days: float = np.inf) -> float:
+    """Share of customers whose order fell within the promised dates, among those who were watched until the last.
 
-    A p10-p90 interval should cover .8. Beyond the cap (infinite, NaN) counts as the cap, as in ``mae_days``.
+    A p10-p90 interval should cover .8. Who was promised a date beyond ``observed_days`` cannot have broken it yet
+    and is left out; by what was promised alone, so that nothing is chosen by its outcome. NaN if nobody is left.
 
-    >>> coverage([3, 10, 40, np.inf], [1, 11, 5, 9], [5, 20, 60, 27], cap_days=28)
-    0.5
+    >>> coverage([3, 10, 40, np.inf], [1, 11, 5, 9], [5, 20, 60, 27], observed_days=28)  # of three
+    0.3333333333333333
     """
-    t = _capped(days, cap_days)
-    return float(np.mean((_capped(low, cap_days) <= t) & (t <= _capped(high, cap_days))))
+    t, first, last = (np.nan_to_num(np.asarray(x, np.float64), nan=np.inf) for x in (days, low, high))
+    over = last <= observed_days
+    return float(np.mean(((first <= t) & (t <= last))[over])) if over.any() else float("nan")
 
 
 def spearman(truth: ArrayLike, predicted: ArrayLike) -> float:

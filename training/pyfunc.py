@@ -30,7 +30,7 @@ class Okaeri(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             out = {"churn_probability": churn, "clv_predicted_90d": value}
         else:
             x = scores.inputs.matrix(columns)
-            chance = scores.next_purchase.predict(x)
+            chance, _ = scores.next_order(x, columns["orders_all"])
             out = {"churn_probability": scores.churn.predict(x)}
             if scores.value is not None:
                 predicted = scores.value.predict(x, scores.inputs.names)

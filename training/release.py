@@ -1,10 +1,11 @@
 """A release: everything the service answers with, as one sealed folder of text and numbers. Never a pickle."""
 
-import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,20 @@ from features.home import Home
 from training.models.btyd import Btyd
 from training.models.bundle import Models, Scores
 from training.models.churn import Churn
+from training.models.held import Held, load_held, save_held
 from training.models.inputs import Inputs
 from training.models.next_purchase import NextPurchase
 from training.models.prior import Prior
 from training.models.recommender import Recommender
+from training.models.second_order import SecondOrder
 from training.models.value import Value
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GOLDEN_ROWS = 50
 PROBE_SECONDS = 30  # faults.md, decisions 2
 PROBE_TOLERANCE = 1e-9
-KEPT = 5  # design.md: the last five and the champion are kept
+SAID = ("gate.json", "card.html")  # of a release, not part of what it answers with
+NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,33 +53,88 @@ class Release:
         """The stored features whose packed vector this release reads."""
         return list(self.facts["stored_features"])
 
+    def learnt_until(self, question: str) -> int:
+        """Give the business day from which on one question's model knows nothing: a release may be fitted in parts."""
+        return int(self.facts.get("learnt_until", {}).get(question, self.trained_until))
+
+    def held(self, question: str, day: int) -> Held | None:
+        """Find a model that may be judged on business day ``day``: the one that answers, else its held-back twin.
+
+        ``None`` if both had learnt from that day or a later one, or there is none for the question.
+        """
+        if self.models.scores is None:
+            return None
+        served = getattr(self.models.scores, question.replace("-", "_"))
+        if served is not None and self.learnt_until(question) <= day:
+            return Held(question, self.learnt_until(question), self.models.scores.inputs, served)
+        twin = load_held(self.path, question)
+        return twin if twin is not None and twin.day <= day else None
+
+    def gate(self) -> dict[str, Any]:
+        """Give what the gate found and decided when it was trained; empty for a release of before there was one."""
+        path = self.path / "gate.json"
+        return lake.read_json(path) if path.exists() else {}
+
     def report(self) -> list[dict[str, Any]]:
         """Give the figures it was judged by when it was trained."""
         return list(lake.read_json(self.path / "report.json")["rows"])
 
 
-def write_release(
-    home: Home, models: Models, facts: dict[str, Any], report: list[dict[str, Any]], golden: dict[str, Any]
-) -> Path:
+@dataclass(frozen=True)
+class Contents:
+    """What a release is made of, apart from what was said of it."""
+
+    models: Models
+    facts: dict[str, Any]  # shop, days, snapshot hash and features; what release.json keeps beside the models' own
+    report: list[dict[str, Any]]
+    golden: dict[str, Any]  # columns of a few customers, by feature name, whose answers the probe must reproduce
+    twins: Mapping[str, Held]  # the models of the report, which had learnt less
+
+
+def write_release(home: Home, contents: Contents, said: Mapping[str, bytes] = NOTHING) -> Path:
     """Write a release aside, seal it and give it its name; the same content is the same release.
 
     Parameters
     ----------
-    facts
-        Shop, days, snapshot hash and features; what ``release.json`` keeps beside the models' own.
-    golden
-        Columns of a few customers, by feature name, whose answers the probe must reproduce.
+    said
+        The gate's verdict and the card (:data:`SAID`), as bytes. If the champion has the very same contents, it
+        is the release, whatever is said of it now.
     """
     with lake.staging(home.releases / "next") as staged:
-        _save_models(models, staged)
-        lake.write_json(staged / "release.json", facts | {"format_version": FORMAT_VERSION, **_own_facts(models)})
-        lake.write_json(staged / "report.json", {"rows": report})
-        arrays: dict[str, Any] = {f"in_{name}": np.asarray(v, np.float64) for name, v in golden.items()}
-        arrays |= _outputs(models, golden)
-        np.savez(staged / "golden.npz", **arrays)
+        _write_contents(contents, staged)
+        found = lake.pointed(home.releases / "CURRENT.json")
+        if found is not None and _content(found[0]) == _checksums(staged):
+            return found[0]
+        for name, content in said.items():
+            (staged / name).write_bytes(content)
         name = lake.seal(staged)[:16]
         lake.publish(staged, home.releases / name)
     return home.releases / name
+
+
+def _write_contents(contents: Contents, folder: Path) -> None:
+    models = contents.models
+    _save_models(models, folder)
+    save_held(contents.twins, folder)
+    facts = contents.facts | {"format_version": FORMAT_VERSION, **_own_facts(models)}
+    lake.write_json(folder / "release.json", facts)
+    lake.write_json(folder / "report.json", {"rows": contents.report})
+    arrays: dict[str, Any] = {f"in_{name}": np.asarray(v, np.float64) for name, v in contents.golden.items()}
+    np.savez(folder / "golden.npz", **(arrays | _outputs(models, contents.golden)))
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): lake.sha256_file(path) for path in files}
+
+
+def _content(path: Path) -> dict[str, str]:
+    """List a release's files with their checksums, but for what was said of it; nothing if it is damaged."""
+    try:
+        files: dict[str, str] = lake.verify(path)["files"]
+    except Damaged:
+        return {}
+    return {name: sha256 for name, sha256 in files.items() if name not in SAID}
 
 
 def _own_facts(models: Models) -> dict[str, Any]:
@@ -87,6 +146,7 @@ def _own_facts(models: Models) -> dict[str, Any]:
         "method": models.method,
         "n": models.prior.n,
         "why_light": models.why_light,
+        "has_second_order": models.scores is not None and models.scores.second_order is not None,
         "has_value": models.scores is not None and models.scores.value is not None,
     }
 
@@ -98,6 +158,8 @@ def _save_models(models: Models, folder: Path) -> None:
         models.scores.inputs.btyd.save(folder)
         models.scores.churn.save(folder)
         models.scores.next_purchase.save(folder)
+        if models.scores.second_order is not None:
+            models.scores.second_order.save(folder)
         if models.scores.value is not None:
             models.scores.value.save(folder)
 
@@ -118,7 +180,8 @@ def open_release(path: Path) -> Release:
     if facts["method"] == "full":
         inputs = Inputs(tuple(facts["features"]), Btyd.load(path))
         value = Value.load(path) if facts["has_value"] else None
-        scores = Scores(inputs, Churn.load(path), NextPurchase.load(path), value)
+        second_order = SecondOrder.load(path) if facts["has_second_order"] else None
+        scores = Scores(inputs, Churn.load(path), NextPurchase.load(path), second_order, value)
     models = Models(scores, Recommender.load(path), Prior.load(path), facts["horizon_days"], facts["why_light"])
     return Release(found, path, facts, models)
 
@@ -138,7 +201,8 @@ def _outputs(models: Models, columns: dict[str, Any]) -> dict[str, NDArray[np.fl
     out = {"prior_churn": churn, "prior_next_order": next_order, "prior_revenue": revenue}
     if models.scores is not None:
         x = models.scores.inputs.matrix(columns)
-        out |= {"churn": models.scores.churn.predict(x), "next_order": models.scores.next_purchase.predict(x)}
+        chance, days = models.scores.next_order(x, np.asarray(columns["orders_all"]))
+        out |= {"churn": models.scores.churn.predict(x), "next_order": chance, "next_days": days}
         if models.scores.value is not None:
             out["value"] = models.scores.value.predict(x, models.scores.inputs.names)
     return {f"out_{name}": np.asarray(value, np.float64) for name, value in out.items()}
@@ -193,41 +257,6 @@ def champion(home: Home) -> Path:
     if found is None:
         raise BadInput(f"{home.releases}: no release yet; run `okaeri train`")
     return found[0]
-
-
-def promote(home: Home, path: Path, who: str, when: str, why: str) -> str | None:
-    """Make a verified release the champion in one rename and write the ledger; give the previous one's name.
-
-    Promoting the champion changes nothing, but for a ledger that a kill left behind its pointer.
-    """
-    probe(path)
-    pointer, ledger = home.releases / "CURRENT.json", home.releases / "ledger.jsonl"
-    with lake.locked(home.releases / ".lock", "the release pointer"):
-        found = lake.pointed(pointer)
-        previous = found[0].name if found else None
-        if found is None or previous != path.name:
-            lake.point(pointer, path, previous=previous)
-        else:
-            previous = found[1]["previous"]
-        lines = ledger.read_bytes() if ledger.exists() else b""
-        if not lines or json.loads(lines.splitlines()[-1])["release"] != path.name:
-            entry = {"release": path.name, "previous": previous, "who": who, "when": when, "why": why}
-            lake.write_bytes(ledger, lines + json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n")
-    return previous
-
-
-def list_releases(home: Home) -> list[dict[str, Any]]:
-    """List the releases of a home with their facts, the champion marked."""
-    found = lake.pointed(home.releases / "CURRENT.json")
-    current = found[0].name if found else None
-    folders = sorted(p for p in home.releases.glob("*") if p.is_dir() and (p / lake.MANIFEST).exists())
-    return [
-        {"id": p.name, "champion": p.name == current, **_listed(lake.read_json(p / "release.json"))} for p in folders
-    ]
-
-
-def _listed(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: facts[name] for name in ("shop", "trained_until_date", "method", "n", "horizon_days")}
 
 
 if __name__ == "__main__":

@@ -1,38 +1,68 @@
-"""From a shop's history to a release that answers: judged on held-back customers, tracked, sealed, promoted."""
+"""From a shop's history to a release: judged on held-back customers, tracked, sealed, promoted if the gate says so."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from features import catalog, lake
+from features import lake
+from features.errors import BadInput, Damaged
 from features.home import Home
 from features.shop import Shop
-from training import registry
-from training.baselines import columns_of
-from training.dataset import Past, is_active
-from training.evaluation import Report, evaluate
-from training.fitting import fit_models
+from training import card, contents, registry
+from training.dataset import Past
+from training.evaluation import QUESTIONS, Report, evaluate
+from training.fitting import expect_same_inputs, fit_models, refit
+from training.gate import Champion, Rules, Verdict, decide, load_rules
+from training.leaks import expect_no_leak
+from training.ledger import aliases, answering, folders, promote, remember_challenger
 from training.models.bundle import Models
-from training.models.inputs import HISTORY
-from training.models.next_purchase import HORIZONS
+from training.models.held import load_held
+from training.models.parameters import AS_FOUND, Parameters
 from training.plots import churn_plots
-from training.release import GOLDEN_ROWS, promote, write_release
-from training.splits import YOUNG_STEP_DAYS
+from training.release import Contents, Release, champion, open_release, write_release
+from training.trial import against, checks, products_against
 
 Progress = Callable[[str], None]
 
-NEEDED = tuple(dict.fromkeys((*HISTORY, "days_since_last_order", "order_days_lookback")))
+
+@dataclass(frozen=True)
+class Asked:
+    """What a training may be asked beside the day: which questions' models, how they are set, by which gate."""
+
+    parts: tuple[str, ...] = QUESTIONS
+    parameters: Parameters = AS_FOUND
+    rules: Rules | None = None  # None: the gate that ships
+
+    @property
+    def is_whole(self) -> bool:
+        return set(self.parts) == set(QUESTIONS)
 
 
-def train(home: Home, shop: Shop, until: int, who: str, when: str, say: Progress = lambda text: None) -> dict[str, Any]:
-    """Train, judge, track and promote one release from what was known at business day ``until``.
+@dataclass(frozen=True)
+class Trained:
+    """One training's work before it is sealed."""
+
+    contents: Contents
+    report: Report
+    verdict: Verdict
+
+
+def train(
+    home: Home,
+    shop: Shop,
+    until: int,
+    who: str,
+    when: str,
+    say: Progress = lambda text: None,
+    asked: Asked = Asked(),
+) -> dict[str, Any]:
+    """Train, judge, track and seal one release from what was known at ``until``; promote it if the gate says so.
 
     Parameters
     ----------
     until
-        The day from which on nothing is known.
+        The business day from which on nothing is known.
     who, when
         For the ledger: the user, and the machine's clock (RFC 3339), read at the command's edge.
     say
@@ -41,91 +71,153 @@ def train(home: Home, shop: Shop, until: int, who: str, when: str, say: Progress
     Returns
     -------
     dict
-        ``release`` (id), ``method``, ``version`` (MLflow's), ``run_id``, ``report`` (rows) and ``skipped``.
+        ``release`` (id), ``method``, ``version`` (MLflow's), ``run_id``, ``verdict`` (promoted, kept_champion or
+        unchanged), ``kind``, ``reasons``, ``champion`` (who answers now), ``report`` (rows) and ``skipped``.
 
     Raises
     ------
     Refused
-        If another training runs, or the history is too short for anything.
+        If another training runs, the history is too short for anything, or a feature knows the future.
+    OkaeriError
+        If MLflow's database cannot be written; a release that was sealed is logged by the next training.
     """
-    with lake.locked(home.releases / ".training.lock", "training"):
+    with lake.locked(home.releases / ".training.lock", "training"), registry.explained(home):
         date = shop.calendar.date(until).isoformat()
-        parameters = {"shop": shop.name, "trained_until": date, "data_snapshot": shop.version}
-        with registry.run(home, f"train {shop.name} {date}", parameters) as run_id:
-            past = Past(shop, until)
-            say("judging on held-back customers")
-            report = evaluate(past, until)
-            say("fitting the release")
-            models = fit_models(past, until)
+        _log_what_was_left(home, say)
+        before = answering(home)[0]
+        tracked = {"shop": shop.name, "trained_until": date, "data_snapshot": shop.version} | _set(asked)
+        with registry.run(home, f"train {shop.name} {date}", tracked) as run_id:
+            done = _learn(home, shop, until, asked, say)
             say("sealing and registering")
-            reference = past.rows([until - YOUNG_STEP_DAYS], until)  # percentiles, grades and the probe refer to it
-            facts = _facts(shop, models, until)
-            facts |= {"references": _references(reference, shop, models), "caps": _caps(reference, shop)}
-            path = write_release(home, models, facts, report.as_list(), _golden(reference, shop))
-            registry.log_report(report.as_list(), churn_plots(report.churn_truth, report.churn_predicted))
-            version = registry.register(
-                path, _inputs(models), _outputs(models), {"release": path.name, "shop": shop.name}
-            )
-        promote(home, path, who, when, f"trained on what was known before {date}")
-        registry.mirror_champion(home, path.name)
-    return {"release": path.name, "method": models.method, "version": version, "run_id": run_id} | _told(report)
+            path = _seal(home, shop, done)
+            version = _register(open_release(path))
+        is_new = path.name != before
+        if is_new and done.verdict.is_promoted:
+            promote(home, path, who, when, f"trained on what was known before {date}", "train", expected=before)
+        elif is_new:
+            remember_challenger(home, path)
+        registry.mirror(home, aliases(home))
+    told = {"release": path.name, "method": done.contents.models.method, "version": version, "run_id": run_id}
+    return told | _told(done, is_new) | {"champion": answering(home)[0]}
 
 
-def _told(report: Report) -> dict[str, Any]:
-    return {"report": report.as_list(), "skipped": list(report.skipped)}
+def _seal(home: Home, shop: Shop, done: Trained) -> Path:
+    """Write the release with what is said of it, and log its figures."""
+    page = card.card(shop, done.contents, done.verdict, done.report)
+    said = {"gate.json": lake.encode_json(done.verdict.as_dict()), "card.html": page.encode()}
+    path = write_release(home, done.contents, said)
+    registry.log_report(done.contents.report, churn_plots(*done.report.churn))
+    return path
 
 
-def _inputs(models: Models) -> list[str]:
-    """Name the columns `pyfunc` reads."""
-    return list(dict.fromkeys((*(models.scores.inputs.features if models.scores else ()), *NEEDED)))
+def _learn(home: Home, shop: Shop, until: int, asked: Asked, say: Progress) -> Trained:
+    """Judge, fit, look for leaks, and let the gate decide."""
+    rules, past, current = asked.rules or load_rules(), Past(shop, until, asked.parameters), _champion(home, say)
+    if not asked.is_whole:
+        if current is None:
+            raise BadInput(f"{home.releases}: no champion to take the other models from; train all of them first")
+        expect_same_inputs(past, current.models)
+    say("judging on held-back customers")
+    report = evaluate(past, until, asked.parts)
+    say("fitting the release")
+    if asked.is_whole or current is None:
+        models = fit_models(past, until)
+    else:
+        models = refit(past, until, current.models, asked.parts)
+    say("looking for leaks, and asking the gate")
+    expect_no_leak(past, past.newest_day)
+    verdict = _judge(rules, report, models, current, past, until, asked)
+    return Trained(_contents(past, until, models, report, asked, current), report, verdict)
 
 
-def _outputs(models: Models) -> list[str]:
-    value = ["clv_predicted_90d"]
+def _judge(
+    rules: Rules, report: Report, models: Models, current: Release | None, past: Past, until: int, asked: Asked
+) -> Verdict:
+    findings = list(checks(rules, report, past))
+    if current is None:
+        return decide(rules, None, models.method, models.why_light, findings)
+    compared, why_not = against(rules, report, current, past)
+    if "recommender" in asked.parts:
+        products, why = products_against(rules, current, past, until)
+        compared, why_not = [*compared, *products], [*why_not, *why]
+    age = until - max(current.learnt_until(part) for part in asked.parts)
+    was_rewritten = not past.shop.grew_from(current.facts["data_snapshot"])
+    seen = Champion(current.id, current.models.method, age, was_rewritten)
+    return decide(rules, seen, models.method, models.why_light, [*findings, *compared], why_not)
+
+
+def _champion(home: Home, say: Progress) -> Release | None:
+    """Open the release that answers now; one that is damaged answers nothing and counts as none."""
+    if answering(home)[0] is None:
+        return None
+    try:
+        return open_release(champion(home))
+    except Damaged as error:
+        say(f"the champion cannot be compared with: {error}")
+        return None
+
+
+def _contents(
+    past: Past, until: int, models: Models, report: Report, asked: Asked, current: Release | None
+) -> Contents:
+    """Put together what is sealed; a question that was not asked for keeps the champion's rows and twin."""
+    rows, twins = report.as_list(), {}
+    learnt, parameters = dict.fromkeys(QUESTIONS, until), asked.parameters.model_dump(mode="json")
     if models.scores is not None:
-        value = ["clv_predicted_90d", "clv_predicted_365d"] if models.scores.value is not None else []
-    return ["churn_probability", *value, *(f"next_order_p_{h}d" for h in HORIZONS)]
+        twins = {question: sample.held for question, sample in report.samples.items() if sample.held}
+    if current is not None and not asked.is_whole:
+        kept = [question for question in QUESTIONS if question not in asked.parts]
+        rows = [row for row in current.report() if row["question"] in kept] + rows
+        rows.sort(key=lambda row: QUESTIONS.index(row["question"]))
+        twins |= {name: held for name in kept if (held := load_held(current.path, name)) is not None}
+        learnt |= {question: current.learnt_until(question) for question in kept}
+        theirs = current.facts.get("parameters", AS_FOUND.model_dump(mode="json"))
+        parameters |= {block: theirs[block] for question in kept if (block := question.replace("-", "_")) in theirs}
+    reference = contents.reference_rows(past, until)
+    facts = contents.facts(past.shop, models, until, reference)
+    facts |= {"learnt_until": learnt, "parameters": parameters}
+    return Contents(models, facts, rows, contents.golden(past.shop, reference), twins)
 
 
-def _facts(shop: Shop, models: Models, until: int) -> dict[str, Any]:
-    return {
-        "shop": shop.name,
-        "currency": shop.mapping.currency,
-        "trained_until": until,
-        "trained_until_date": shop.calendar.date(until).isoformat(),
-        "data_snapshot": shop.version,
-        "min_order_days": shop.mapping.predict.min_order_days,
-        "lookback_days": shop.mapping.predict.lookback_days,
-        "inputs": _inputs(models),
-        "stored_features": catalog.stored_names(shop.tables),
-        "tables": sorted(shop.tables & {f.needs for f in catalog.CATALOG.values()}),
-    }
+def _set(asked: Asked) -> dict[str, str]:
+    """Name what was set otherwise than found best, and the parts if not all, as a run's parameters."""
+    told = {} if asked.is_whole else {"models": ",".join(asked.parts)}
+    for block in Parameters.model_fields:
+        own, found = getattr(asked.parameters, block), getattr(AS_FOUND, block)
+        changed = {name: value for name, value in own.model_dump().items() if value != getattr(found, name)}
+        told |= {f"{block}.{name}": str(value) for name, value in changed.items()}
+    return told
 
 
-def _golden(frame: pd.DataFrame, shop: Shop) -> dict[str, Any]:
-    """Take the feature values of a few customers without their ids: what the probe answers again."""
-    chosen = frame.iloc[:: max(1, len(frame) // GOLDEN_ROWS)][:GOLDEN_ROWS]
-    return {name: chosen[name].to_numpy() for name in (*catalog.model_inputs(shop.tables), "order_days_lookback")}
+def _register(opened: Release) -> str:
+    """Log a sealed release with its verdict and card as a version of the model."""
+    registry.log_verdict(opened.gate(), (opened.path / "card.html").read_text("utf-8"))
+    tags = {registry.RELEASE: opened.id, "shop": opened.facts["shop"], "gate": opened.gate()["summary"]}
+    return registry.register(opened.path, opened.facts["inputs"], contents.outputs(opened.models), tags)
 
 
-def _caps(frame: pd.DataFrame, shop: Shop) -> dict[str, list[float]]:
-    """Give the lowest and highest of each stored feature among people: a bot's are brought within them."""
-    names = [f.name for f in catalog.available(shop.tables) if f.kind == "stored" and f.is_model_input]
-    return {name: [float(frame[name].min()), float(frame[name].max())] for name in names if frame[name].notna().any()}
+def _log_what_was_left(home: Home, say: Progress) -> None:
+    """Log the sealed releases that MLflow does not know: it could not be written when they were trained."""
+    registry.open_tracking(home)
+    for path in registry.unlogged(folders(home)):
+        try:
+            opened = open_release(path)
+        except Damaged as error:
+            say(f"not logged: {error}")
+            continue
+        if opened.gate():
+            say(f"logging {path.name}, which MLflow does not know")
+            facts = {name: opened.facts[name] for name in ("shop", "data_snapshot")}
+            tracked = facts | {"trained_until": opened.facts["trained_until_date"]}
+            with registry.run(home, f"log {path.name}", tracked):
+                registry.log_report(opened.report(), {})
+                _register(opened)
 
 
-def _references(frame: pd.DataFrame, shop: Shop, models: Models) -> dict[str, list[float]]:
-    """Give the distributions that percentiles and grades refer to: frozen with the release, the same day and night."""
-    columns = columns_of(frame, [*catalog.model_inputs(shop.tables), "order_days_lookback"])
-    active = is_active(columns, shop.mapping.predict.min_order_days)
-    churn, _, revenue = models.prior.predict(columns)
-    year = revenue * 365 / 90
-    if models.scores is not None:
-        x, value = models.scores.inputs.matrix(columns), models.scores.value
-        churn = models.scores.churn.predict(x)
-        year = value.predict(x, models.scores.inputs.names)[:, 1] if value is not None else year
-    churn = churn[active] if active.any() else churn
-    return {
-        "churn": np.maximum.accumulate(np.quantile(churn, np.linspace(0, 1, 101))).tolist(),
-        "clv_365d": np.quantile(year, [0.2, 0.4, 0.6, 0.8]).tolist(),
-    }
+def _told(done: Trained, is_new: bool) -> dict[str, Any]:
+    unchanged = "trained again on the same data with the same settings: it is the champion already"
+    verdict = done.verdict
+    told: dict[str, Any] = {"verdict": verdict.outcome, "kind": verdict.kind, "reasons": list(verdict.reasons)}
+    if not is_new:
+        told = {"verdict": "unchanged", "kind": "", "reasons": [unchanged]}
+    return told | {"report": done.contents.report, "skipped": list(done.report.skipped)}

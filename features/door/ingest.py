@@ -13,7 +13,7 @@ from features.door import forget, quarantine
 from features.door.columns import Writer
 from features.door.computed import Computed
 from features.door.folders import Gathered, gather
-from features.door.judge import STANDING, judge
+from features.door.judge import GOOD, judge
 from features.door.ledger import Ledger, count, refuse_spoilt, unknown_products
 from features.door.lossless import expect_whole_ids
 from features.door.mapping import Mapping
@@ -239,7 +239,11 @@ def _single(con: duckdb.DuckDBPyConnection, query: str) -> int:
 
 def _view_accepted(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     """Make `accepted` and `reversals` have every column of the canonical table."""
-    for name, rows in (("accepted", f"SELECT * FROM typed WHERE {STANDING}"), ("taken_back", "FROM reversals")):
+    # a flag, for a join would write the same rows in another order or other groups each time
+    con.execute("ALTER TABLE typed ADD COLUMN is_fated BOOLEAN DEFAULT false")
+    con.execute("UPDATE typed SET is_fated = true FROM fates WHERE typed.rowid = fates.n")
+    standing = f"SELECT * EXCLUDE (is_fated) FROM typed WHERE {GOOD} AND NOT is_fated"
+    for name, rows in (("accepted", standing), ("taken_back", "FROM reversals")):
         have = {row[0] for row in con.execute(f"DESCRIBE {rows}").fetchall()}
         lacking = "".join(
             f", CAST(NULL AS {STORED_AS[column.kind]}) AS {quote(column.name)}"

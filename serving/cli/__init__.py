@@ -9,7 +9,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 
 import typer  # noqa: E402  after the environment above
 
-from serving.cli import data, models, night  # noqa: E402
+from serving.cli import data, models, night, releases  # noqa: E402
 from serving.cli.demo import demo  # noqa: E402
 from serving.cli.forget import forget  # noqa: E402
 from serving.cli.simulate import simulate  # noqa: E402
@@ -26,8 +26,9 @@ app.command("demo")(demo)
 app.command("ingest")(data.ingest)
 app.add_typer(data.features, name="features")
 app.command("train")(models.train)
+app.command("tune")(models.tune)
 app.command("backtest")(models.backtest)
-app.add_typer(models.release, name="release")
+app.add_typer(releases.release, name="release")
 app.command("nightly")(night.nightly)
 app.command("serve")(night.serve)
 app.command("forget")(forget)

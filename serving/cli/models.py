@@ -1,4 +1,4 @@
-"""`okaeri train`, `okaeri backtest` and `okaeri release`: learning, judging, and what answers now."""
+"""`okaeri train`, `okaeri tune` and `okaeri backtest`: learning and judging."""
 
 import getpass
 from pathlib import Path
@@ -8,18 +8,19 @@ import typer
 
 from serving.cli.output import day_of, now, say_on_stderr, show
 
-release = typer.Typer(help="The releases that answer.", no_args_is_help=True)
-
 Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
 Shop = Annotated[str | None, typer.Option(help="A shop that was ingested; default the first one.")]
 
 
 def train(
     as_of: Annotated[str | None, typer.Option(help="Learn from what was known before this date.")] = None,
+    models: Annotated[str, typer.Option(help="all, or some of churn,next-purchase,value,recommender.")] = "all",
+    parameters: Annotated[Path | None, typer.Option(help="How models are set, as `okaeri tune` writes it.")] = None,
+    gate: Annotated[Path | None, typer.Option(help="Your own gate.yaml; default the one that ships.")] = None,
     force: Annotated[bool, typer.Option(help="Learn although the last days' volume is unusual.")] = False,
     json: Json = False,
 ) -> None:
-    """Judge on held-back customers, fit a release, track it in MLflow and make it the champion."""
+    """Judge on held-back customers, fit a release, track it, and make it the champion if the gate says so."""
     from features.home import Home
     from features.shop import open_shop
     from features.volume import expect_usual_volume
@@ -27,25 +28,72 @@ def train(
     home = Home.open()
     shop = open_shop(home)  # before ten seconds of imports
     from training.dataset import observation_end
+    from training.gate import load_rules
+    from training.models.parameters import AS_FOUND, Parameters
     from training.report import shown
+    from training.strict import read_strict
+    from training.train import Asked
     from training.train import train as learn
 
+    found = AS_FOUND if parameters is None else read_strict(parameters, Parameters)
+    asked = Asked(_parts(models), found, load_rules(gate))
     until = day_of(as_of) or observation_end(shop)
     if not force:
         expect_usual_volume(shop, until - 1)  # the lake's last day may not be over
-    result = learn(home, shop, until, getpass.getuser(), now().isoformat(), say_on_stderr(json))
+    result = learn(home, shop, until, getpass.getuser(), now().isoformat(), say_on_stderr(json), asked)
     if json:
         show(result, True)
     else:
         typer.echo(shown(result["report"], result["skipped"]))
-        show({name: result[name] for name in ("release", "method", "version", "run_id")}, False)
+        show({name: result[name] for name in ("release", "method", "version", "run_id", "verdict", "kind")}, False)
+    if not json:
+        for reason in result["reasons"]:
+            typer.echo(f"gate: {reason}", err=True)
+    if result["verdict"] == "kept_champion":
+        raise typer.Exit(4)
+
+
+def _parts(models: str) -> tuple[str, ...]:
+    """Name the questions whose models are asked for."""
+    from features.door.mapping import nearest
+    from training.evaluation import QUESTIONS
+
+    asked = [part.strip() for part in models.split(",")]
+    for part in asked:
+        if part not in (*QUESTIONS, "all"):
+            raise typer.BadParameter(f"--models {part}: no such model{nearest(part, [*QUESTIONS, 'all'])}")
+    return QUESTIONS if "all" in asked else tuple(part for part in QUESTIONS if part in asked)
+
+
+def tune(
+    question: Annotated[str, typer.Argument(help="churn, next-purchase or value.")],
+    trials: Annotated[int, typer.Option(min=1, help="How many settings are tried, the shipped ones first.")] = 40,
+    as_of: Annotated[str | None, typer.Option(help="Look at what was known before this date.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the best settings go.")] = Path("parameters.yaml"),
+    json: Json = False,
+) -> None:
+    """Try settings of one model at cut-offs before the held-back ones; write the best for `train --parameters`."""
+    from features.home import Home
+    from features.shop import open_shop
+
+    shop = open_shop(Home.open())
+    from features.lake import write_bytes
+    from training.dataset import observation_end
+    from training.tune import as_yaml
+    from training.tune import tune as search
+
+    until = day_of(as_of) or observation_end(shop)
+    found = search(shop, until, question, trials, say_on_stderr(json))
+    write_bytes(out, as_yaml(found).encode())
+    show({"question": question, **found.as_dict(), "written": str(out)}, json)
 
 
 def backtest(
-    question: Annotated[str, typer.Argument(help="churn, next-purchase, value or recommender.")],
+    question: Annotated[str, typer.Argument(help="churn, next-purchase, second-order, value or recommender.")],
     shop: Annotated[Path, typer.Option(help="A ready mapping's name or a shop.yaml; ingested first if need be.")],
     files: Annotated[list[Path] | None, typer.Argument(help="Files, if it was not ingested yet.")] = None,
     cutoffs: Annotated[str | None, typer.Option(help="Dates, comma-separated; default the mapping's.")] = None,
+    protocol: Annotated[str, typer.Option(help="rolling-origin; churn also own-rhythm.")] = "rolling-origin",
     json: Json = False,
 ) -> None:
     """Judge one question at past cut-offs, beside its baselines, with intervals."""
@@ -54,6 +102,7 @@ def backtest(
     from features.home import Home
     from features.shop import open_shop
     from training.backtest import backtest as judge
+    from training.evaluation.rows import as_rows
     from training.report import shown
 
     home, path = Home.open(), mapping_path(shop)
@@ -61,57 +110,10 @@ def backtest(
     if not (home.lake(mapping.shop) / "CURRENT.json").exists():
         ingest(home, mapping, path.read_bytes(), files or [], now())
     days = None if cutoffs is None else [day for text in cutoffs.split(",") if (day := day_of(text)) is not None]
-    rows = judge(open_shop(home, mapping.shop), question, days)
+    found = judge(home, open_shop(home, mapping.shop), question, days, protocol)
+    rows = as_rows(found.rows)
     if json:
-        show({"question": question, "shop": mapping.shop, "protocol": "rolling-origin", "rows": rows}, True)
+        told = {"question": question, "shop": mapping.shop, "protocol": protocol, "rows": rows}
+        show(told | {"skipped": list(found.skipped)}, True)
     else:
-        typer.echo(shown(rows, []))
-
-
-@release.command("list")
-def list_(json: Json = False) -> None:
-    """List the releases of this home."""
-    from features.home import Home
-    from training.release import list_releases
-
-    found = list_releases(Home.open())
-    if json:
-        show({"releases": found}, True)
-    for facts in [] if json else found:
-        typer.echo("  ".join(f"{name} {value}" for name, value in facts.items()))
-
-
-@release.command("show")
-def show_(release_id: Annotated[str | None, typer.Argument(help="Default the champion.")] = None) -> None:
-    """Show one release: what it was trained on and how it did beside its baselines."""
-    from training.release import open_release
-    from training.report import shown
-
-    opened = open_release(_path(release_id))
-    facts = {k: v for k, v in opened.facts.items() if not isinstance(v, list | dict)}
-    show({"id": opened.id, **facts}, False)
-    typer.echo(shown(opened.report(), []))
-
-
-@release.command("verify")
-def verify(release_id: Annotated[str | None, typer.Argument(help="Default the champion.")] = None) -> None:
-    """Check every file of a release and let it answer its golden rows again in a process of its own."""
-    from training.release import probe
-
-    path = _path(release_id)
-    probe(path)
-    typer.echo(f"{path.name}: every checksum and every golden answer is right")
-
-
-def _path(release_id: str | None) -> Path:
-    from features.errors import BadInput
-    from features.home import Home
-    from training.release import champion, list_releases
-
-    home = Home.open()
-    if release_id is None:
-        return champion(home)
-    known = [facts["id"] for facts in list_releases(home)]
-    if release_id not in known:
-        raise BadInput(f"{release_id}: no such release; there are {', '.join(known) or 'none'}")
-    return home.releases / release_id
+        typer.echo(shown(rows, found.skipped))

@@ -189,5 +189,5 @@ def assert_no_pickle(folder: Path) -> None:
             with np.load(path, allow_pickle=False) as arrays:
                 assert all(arrays[name].dtype.kind in "fiU" for name in arrays.files), path
         else:
-            assert path.suffix in (".json", ".txt", ".jsonl"), path
+            assert path.suffix in (".json", ".txt", ".jsonl", ".html"), path
             path.read_text("utf-8")

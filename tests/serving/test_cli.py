@@ -19,7 +19,10 @@ from serving.publication import current
 from training.release import champion
 
 from . import shop as told
+from .conftest import NOT_OURS
+from .test_shadow import gloomier
 
+no_noise = pytest.mark.filterwarnings(*(f"ignore:{words}" for words in NOT_OURS))
 OKAERI = Path(sys.executable).with_name("okaeri")
 
 
@@ -121,6 +124,54 @@ def test_releases_are_listed_shown_and_verified(okaeri: Okaeri, home: Home) -> N
     assert shown.code == 0 and name in shown.out and "BG/NBD" in shown.out  # with its baselines
     verified = okaeri(home, "release", "verify")
     assert verified.code == 0 and name in verified.out
+
+
+@no_noise
+def test_a_release_is_promoted_rolled_back_and_pruned(okaeri: Okaeri, copied: Home) -> None:
+    """By hand, whatever the gate said: with a reason, which the ledger keeps."""
+    first, other = champion(copied).name, gloomier(copied).name
+    refused(okaeri(copied, "release", "promote", other), 2, "--why")
+    refused(okaeri(copied, "release", "rollback", "--why", "too early"), 2, "no champion before this one")
+    promoted = okaeri(copied, "release", "promote", other, "--why", "a hard winter", "--json")
+    assert (promoted.code, promoted.json) == (0, {"champion": other, "before": first})
+    shown = okaeri(copied, "release", "show")
+    assert "aliases          champion" in shown.out and "promote: a hard winter" in shown.out
+    back = okaeri(copied, "release", "rollback", "--why", "a mild one")
+    assert back.code == 0 and champion(copied).name == first and "next start" in back.err
+    assert okaeri(copied, "release", "prune", "--json").json == {"removed": []}
+    (copied.releases / other / "golden.npz").unlink()
+    for command in (["shadow", other], ["promote", other, "--why", "again"]):
+        ended = okaeri(copied, "release", *command)
+        assert ended.code == 1 and "golden.npz" in ended.err  # a damaged release answers nothing
+
+
+def test_train_ends_with_four_and_the_reason_when_the_champion_stays(
+    okaeri: Okaeri, home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def kept(*given: object) -> dict[str, object]:
+        asked.append(given[-1])
+        told = {"release": "c0ffee", "method": "full", "version": "2", "run_id": "r", "verdict": "kept_champion"}
+        return told | {
+            "kind": "worse",
+            "reasons": ["churn auc: worse"],
+            "report": [],
+            "skipped": [],
+            "champion": "cafe",
+        }
+
+    monkeypatch.setattr("training.train.train", kept)
+    settings = tmp_path / "parameters.yaml"
+    settings.write_text("churn: {trees: 2}")
+    ended = okaeri(home, "train", "--models", "value,churn", "--parameters", settings)
+    assert ended.code == 4 and "gate: churn auc: worse" in ended.err and "kept_champion" in ended.out
+    assert asked[0].parts == ("churn", "value") and asked[0].parameters.churn.trees == 2
+    assert okaeri(home, "train", "--json").json["reasons"] == ["churn auc: worse"]
+    refused(okaeri(home, "train", "--models", "chrun"), 2, "no such model; did you mean churn?")
+    refused(okaeri(home, "train", "--gate", tmp_path / "no.yaml"), 2, "no.yaml")
+    settings.write_text("churn: {tress: 2}")
+    refused(okaeri(home, "train", "--parameters", settings), 2, "churn.tress: unknown key; did you mean trees?")
 
 
 def test_what_is_known_of_a_customer_is_unpacked_by_name(

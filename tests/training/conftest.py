@@ -41,6 +41,7 @@ tables:
 """
 HEADER = "o,c,t,p,q,r,b,k,y\n"
 WHO, WHEN = "tests", "2026-01-01T00:00:00Z"
+RESAMPLES = 15  # of a report: the same figures with rough intervals
 PREDICT = "horizon_days: 28, lookback_days: 56, min_order_days: 1"
 
 MakeShop = Callable[..., Shop]
@@ -163,7 +164,7 @@ def trained(shop: Shop, n_days: int) -> Trained:
     from training.train import train
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "RESAMPLES", 15)
+        patch.setattr(rows, "RESAMPLES", RESAMPLES)
         return Trained(shop.home, shop, ZERO + n_days, train(shop.home, shop, ZERO + n_days, WHO, WHEN))
 
 
@@ -175,6 +176,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
-    """Sixty customers over half a year, too few for more than the prior; trained, and again two weeks later."""
+    """Sixty customers over half a year, too few for more than the prior; trained, and again when a refresh is due."""
     shop = generated(tmp_path_factory.mktemp("small"), 60, 200)
-    return [trained(shop, days) for days in (186, 200)]
+    return [trained(shop, days) for days in (170, 200)]

@@ -29,7 +29,7 @@ from training.dataset import (
 )
 from training.fitting import fit_recommender
 from training.labels import labels, last_day
-from training.models.logistic import Logistic
+from training.models.linear import Linear
 
 from .conftest import FIRST, NOW, PREDICT, ZERO, Line, MakeShop, at, csv, order_lines, take_in
 
@@ -116,7 +116,7 @@ def test_a_planted_future_changes_no_feature_and_raises_no_auc(shop, frame, home
 
 def learnt_auc(frame, outcome, names):
     x = frame[names].to_numpy(np.float64)
-    return metrics.auc(outcome, Logistic.fit(x, outcome).log_odds(x))
+    return metrics.auc(outcome, Linear.logistic(x, outcome).predict(x))
 
 
 @pytest.mark.parametrize(

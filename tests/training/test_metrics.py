@@ -124,7 +124,8 @@ def test_whoever_never_ordered_counts_as_the_cap():
 
 
 def test_an_interval_that_reaches_the_cap_covers_whoever_never_ordered():
-    assert m.coverage([np.inf, np.inf], [5, 5], [20, 60], cap_days=28) == 0.5
+    assert m.coverage([np.inf, np.inf, 9], [5, 5, 5], [20, 60, 20], observed_days=28) == 0.5  # of two
+    assert np.isnan(m.coverage([3], [1], [60], observed_days=28))
     assert m.coverage([5, 20, 21], [5, 5, 5], [20, 20, 20]) == pytest.approx(2 / 3)
 
 

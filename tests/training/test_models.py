@@ -19,7 +19,7 @@ from training import metrics
 from training.models.btyd import Btyd
 from training.models.churn import RISING, Churn
 from training.models.inputs import history
-from training.models.logistic import Logistic
+from training.models.linear import Linear
 from training.models.next_purchase import GRID, HORIZONS, QUANTILES, NextPurchase
 from training.models.prior import Prior
 from training.models.recommender import Recommender, popular_lists
@@ -75,13 +75,13 @@ class TestChurn(ModelContract):
 
 
 class TestLogistic(ModelContract):
-    kind, answers, closer = Logistic, "silent", 0.7
+    kind, answers, closer = Linear, "silent", 0.7
 
-    def fit(self, world: World) -> Logistic:
-        return Logistic.fit(matrix(world[:]), silent(world[:]))
+    def fit(self, world: World) -> Linear:
+        return Linear.logistic(matrix(world[:]), silent(world[:]))
 
     def ask(self, model, rows):
-        return 1 / (1 + np.exp(-model.log_odds(matrix(rows))))[:, None]
+        return 1 / (1 + np.exp(-model.predict(matrix(rows))))[:, None]
 
     def save(self, model, folder):
         folder.mkdir()
@@ -89,7 +89,7 @@ class TestLogistic(ModelContract):
         return folder
 
     def load(self, folder):
-        return Logistic.load(folder / "logistic.npz")
+        return Linear.load(folder / "logistic.npz")
 
 
 class TestNextPurchase(ModelContract):

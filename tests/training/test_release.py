@@ -14,8 +14,10 @@ from features import lake
 from features.errors import BadInput, Damaged, Refused
 from features.home import Home
 from tests.contracts.model_contract import assert_no_pickle
+from training import ledger as pointers
 from training import release as releases
-from training.release import GOLDEN_ROWS, champion, check_golden, list_releases, open_release, probe, promote
+from training.ledger import list_releases, promote
+from training.release import GOLDEN_ROWS, champion, check_golden, open_release, probe
 
 from .conftest import CUSTOMER, MLFLOW_WARNS, PRODUCT, WHEN, WHO, Trained
 
@@ -42,7 +44,7 @@ def pair(home: Home, small: list[Trained]) -> list[Path]:
 @pytest.fixture
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Promote without the child process, which is tried on its own and takes seconds."""
-    monkeypatch.setattr(releases, "probe", check_golden)
+    monkeypatch.setattr(pointers, "probe", check_golden)
 
 
 def ledger(home: Home) -> list[dict]:
@@ -73,8 +75,11 @@ def test_a_release_is_opened_with_the_facts_of_its_training(large):
 def test_the_golden_rows_cover_every_answer(large):
     with np.load(large.path / "golden.npz", allow_pickle=False) as golden:
         answers = {name[4:]: golden[name] for name in golden.files if name.startswith("out_")}
-    assert {"churn", "next_order", "value"} <= set(answers)
-    assert all(len(answer) == GOLDEN_ROWS and np.isfinite(answer).all() for answer in answers.values())
+    assert {"churn", "next_order", "next_days", "value"} <= set(answers)
+    assert all(len(answer) == GOLDEN_ROWS for answer in answers.values())
+    days = answers.pop("next_days")
+    assert (np.isnan(days) | (days <= 365)).all() and np.isfinite(days[:, 1]).any()  # beyond a year there is no date
+    assert all(np.isfinite(answer).all() for answer in answers.values())
     assert np.ptp(answers["churn"]) > 0.1
 
 
@@ -89,7 +94,7 @@ def test_a_changed_byte_or_a_cut_anywhere_is_seen_before_any_parser(large, tmp_p
     """B14: LightGBM dies on a damaged model file, so this process would not live to tell."""
     folder, chance = tmp_path / large.path.name, random.Random(7)
     shutil.copytree(large.path, folder)
-    files = sorted(folder.iterdir())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     for number in range(MUTATIONS):
         path = files[number % len(files)]
         whole = path.read_bytes()
@@ -140,7 +145,7 @@ def test_an_unfinished_release_is_refused(pair):
 def test_a_release_of_a_later_format_is_refused_by_number(pair):
     facts = json.loads((pair[0] / "release.json").read_text())
     (pair[0] / "release.json").write_text(json.dumps(facts | {"format_version": 99}))
-    with pytest.raises(Damaged, match="format_version 99; this version reads 1"):
+    with pytest.raises(Damaged, match="format_version 99; this version reads 2"):
         open_release(resealed(pair[0]))
 
 
@@ -180,8 +185,8 @@ def test_a_home_without_a_release_says_what_to_do(home):
 def test_training_promotes_with_the_whole_story(small):
     home = small[-1].home
     first, second = ledger(home)[:2]
-    why = "trained on what was known before 2024-07-05"
-    assert first == {"release": small[0].told["release"], "previous": None, "who": WHO, "when": WHEN, "why": why}
+    told = {"who": WHO, "when": WHEN, "why": "trained on what was known before 2024-06-19", "kind": "train"}
+    assert first == {"release": small[0].told["release"], "previous": None} | told
     assert (second["release"], second["previous"]) == (small[1].told["release"], small[0].told["release"])
 
 
@@ -304,5 +309,5 @@ def test_there_is_no_pickle_anywhere(which, request):
 
 
 def test_a_release_is_for_its_owner_alone(large):
-    assert {path.stat().st_mode & 0o777 for path in large.path.iterdir()} == {0o600}
-    assert large.path.stat().st_mode & 0o777 == 0o700
+    modes = {path.is_dir(): path.stat().st_mode & 0o777 for path in [large.path, *large.path.rglob("*")]}
+    assert modes == {False: 0o600, True: 0o700}

@@ -1,55 +1,39 @@
 """Churn within the shop's horizon, judged on the active customers of a later day."""
 
-from collections.abc import Callable
-
 import pandas as pd
 
-from training import baselines, metrics
+from training import baselines
 from training.baselines import columns_of
 from training.dataset import Past, slices
-from training.evaluation.rows import Judged, Matrix, measured
+from training.evaluation.measures import judged
+from training.evaluation.rows import Judged, Matrix, Sample
 from training.fitting import active_rows, fit_churn, fit_inputs, place, silent, too_small
 from training.labels import expect_complete
-from training.models.inputs import Inputs
-
-CHURN_METRICS: dict[str, Callable[..., float]] = {
-    "auc": metrics.auc,
-    "pr_auc": metrics.pr_auc,
-    "lift_at_10pct": metrics.lift_at,
-    "brier": metrics.brier,
-    "ece": metrics.ece,
-}
-RANK_ONLY = ("auc", "pr_auc", "lift_at_10pct")
+from training.models.held import Held
 
 
 def judge_churn(past: Past, test: int, until: int) -> Judged:
     """Judge churn within the shop's horizon, for the customers active at ``test``."""
-    horizon = past.horizon
+    horizon, cutoff = past.horizon, str(past.shop.calendar.date(test))
     expect_complete(past.shop, test, horizon, until)
     if why := too_small(past, test):
-        return Judged(why_not=f"churn at {past.shop.calendar.date(test)}: {why}")
+        return Judged(why_not=f"churn at {cutoff}: {why}")
     active = active_rows(past.rows([test], until), past.shop)
-    scores = _churn_scores(past, fit_inputs(past, test), active, test, horizon)
-    truth, cutoff = silent(active), str(past.shop.calendar.date(test))
-    rows = [
-        measured("churn", method, cutoff, name, metric, truth[who], score[who], slice=part)
-        for part, who in slices(active)
-        for method, (score, is_probability) in scores.items()
-        for name, metric in CHURN_METRICS.items()
-        if is_probability or name in RANK_ONLY
-    ]
-    return Judged(tuple(rows), "", truth, scores["okaeri"][0])
+    inputs = fit_inputs(past, test)
+    held = Held("churn", test, inputs, fit_churn(past, inputs, test))
+    said = _said(past, held, active)
+    return judged(Sample("churn", test, active, horizon, until - test, dict(slices(active)), said, held), cutoff)
 
 
-def _churn_scores(
-    past: Past, inputs: Inputs, active: pd.DataFrame, test: int, horizon: int
-) -> dict[str, tuple[Matrix, bool]]:
-    """Score churn by every method; the flag tells whether the score is a probability."""
-    columns = columns_of(active, inputs.features)
-    earlier = active_rows(past.rows(place(past.shop, test, horizon).train, test), past.shop)
+def _said(past: Past, held: Held, active: pd.DataFrame) -> dict[str, dict[str, Matrix]]:
+    """Score churn by every method; a rule gives no probability."""
+    columns = columns_of(active, held.inputs.features)
+    earlier = active_rows(past.rows(place(past.shop, held.day, past.horizon).train, held.day), past.shop)
+    rate = baselines.bg_nbd_no_order(held.inputs.btyd, columns, past.horizon)
+    rfm = baselines.rfm_logistic(earlier, silent(earlier), active)
     return {
-        "okaeri": (fit_churn(past, inputs, test).predict(inputs.matrix(columns)), True),
-        "bg_nbd": (baselines.bg_nbd_no_order(inputs.btyd, columns, horizon), True),
-        "rfm_logistic": (baselines.rfm_logistic(earlier, silent(earlier), active), True),
-        "recency_rule": (baselines.recency_rule(columns), False),
+        "okaeri": held.say(columns),
+        "bg_nbd": {"score": rate, "probability": rate},
+        "rfm_logistic": {"score": rfm, "probability": rfm},
+        "recency_rule": {"score": baselines.recency_rule(columns)},
     }

@@ -1,69 +1,41 @@
 """The time to the next order, judged on the active customers of a later day."""
 
-from dataclasses import replace
-
 import numpy as np
-import pandas as pd
 
-from training import baselines, metrics
+from training import baselines
 from training.baselines import columns_of
 from training.dataset import Past, slices
-from training.evaluation.rows import Judged, Matrix, Row, measured
+from training.evaluation.measures import ORDER_DAYS, judged
+from training.evaluation.rows import Judged, Matrix, Sample
 from training.fitting import active_rows, fit_inputs, fit_next_purchase, too_small
 from training.labels import expect_complete
-from training.models.inputs import Inputs
-from training.models.next_purchase import HORIZONS, NextPurchase
+from training.models.held import Held
+from training.models.next_purchase import HORIZONS
 
 
 def judge_next_purchase(past: Past, test: int, until: int) -> Judged:
-    """Judge P(order within h) where h is over, and the median days with the censored at the horizon."""
+    """Judge P(order within h) where h is over, and the median days with the censored at the end of the window."""
     horizon, cutoff = past.horizon, str(past.shop.calendar.date(test))
     expect_complete(past.shop, test, horizon, until)
     if why := too_small(past, test):
         return Judged(why_not=f"next purchase at {cutoff}: {why}")
     active = active_rows(past.rows([test], until), past.shop)
     inputs = fit_inputs(past, test)
-    model = fit_next_purchase(past, inputs, test)
-    rows = [
-        replace(row, slice=part)
-        for part, who in slices(active)
-        for row in _next_purchase_rows(model, inputs, active[who], horizon, cutoff)
-    ]
-    return Judged(tuple(rows))
+    held = Held("next-purchase", test, inputs, fit_next_purchase(past, inputs, test))
+    said = _said(held, columns_of(active, inputs.features), min(until - test, max(horizon, ORDER_DAYS)))
+    whole = dict(slices(active))
+    return judged(Sample("next-purchase", test, active, horizon, until - test, whole, said, held), cutoff)
 
 
-def _next_purchase_rows(
-    model: NextPurchase, inputs: Inputs, active: pd.DataFrame, horizon: int, cutoff: str
-) -> list[Row]:
-    columns = columns_of(active, inputs.features)
-    x = inputs.matrix(columns)
-    days, observed = active.days_to_next.to_numpy(), ~active.is_censored.to_numpy(dtype=bool)
-    chance = model.predict(x)
-    rows = []
-    for index, h in enumerate(HORIZONS[:3]):
-        if h <= horizon:
-            came = ((days <= h) & observed).astype(np.float64)
-            by = {
-                "okaeri": chance[:, index],
-                "bg_nbd": 1 - baselines.bg_nbd_no_order(inputs.btyd, columns, h),
-                "own_gap": -baselines.own_gap_days(columns, horizon),
-            }
-            rows += [measured("next-purchase", m, cutoff, f"auc_{h}d", metrics.auc, came, p) for m, p in by.items()]
-    quantiles = model.quantiles(x)
-    middle = {
-        "okaeri": np.nan_to_num(quantiles[:, 1], nan=horizon),
-        "bg_nbd": baselines.bg_nbd_days(inputs.btyd, columns, horizon),
-        "own_gap": baselines.own_gap_days(columns, horizon),
+def _said(held: Held, columns: dict[str, Matrix], cap: int) -> dict[str, dict[str, Matrix]]:
+    """Give what each method says of when everyone comes back."""
+    btyd, short = held.inputs.btyd, [h for h in HORIZONS if h <= ORDER_DAYS]
+    by_rate, own_gap = baselines.bg_nbd_days(btyd, columns, cap), baselines.own_gap_days(columns, cap)
+    rate = {f"p_{h}d": 1 - baselines.bg_nbd_no_order(btyd, columns, h) for h in short}
+    # the shorter the own gap, the sooner an order: as a ranking better than the date it would give
+    usual = -np.nan_to_num(np.asarray(columns["gap_days_mean"], np.float64), nan=1e6)
+    return {
+        "okaeri": held.say(columns),
+        "bg_nbd": {"middle": by_rate, "location": by_rate, **rate},
+        "own_gap": {"middle": own_gap, "location": own_gap, **{f"p_{h}d": usual for h in short}},
     }
-
-    def capped_error(days: Matrix, predicted: Matrix) -> float:
-        return metrics.mae_days(days, predicted, horizon)
-
-    rows += [measured("next-purchase", m, cutoff, "mae_days", capped_error, days, p) for m, p in middle.items()]
-    order = {"okaeri": model.location(x), "bg_nbd": middle["bg_nbd"], "own_gap": middle["own_gap"]}
-    rows += [
-        measured("next-purchase", m, cutoff, "c_index", metrics.c_index, days, observed, p) for m, p in order.items()
-    ]
-    low, high = (np.nan_to_num(quantiles[:, column], nan=np.inf) for column in (0, 2))
-    rows.append(measured("next-purchase", "okaeri", cutoff, "coverage_p10_p90", metrics.coverage, days, low, high))
-    return rows

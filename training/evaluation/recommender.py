@@ -7,11 +7,12 @@ from scipy import sparse
 
 from training import metrics
 from training.dataset import Past
-from training.evaluation.rows import Judged, measured
+from training.evaluation.rows import EVERYONE, Figure, Judged
 from training.fitting import fit_recommender
 from training.models.recommender import Recommender, als_lists, frequency_lists, popular_lists
 
 PRODUCT_DAYS = 30
+PER_CUSTOMER = {"recall_at_10": metrics.recall_at, "ndcg_at_10": metrics.ndcg_at, "phr_at_10": metrics.phr_at}
 
 
 def judge_recommender(past: Past, test: int, until: int) -> Judged:
@@ -36,24 +37,20 @@ def judge_recommender(past: Past, test: int, until: int) -> Judged:
     )
     lists = _lists(model, known, test, customers)
     cutoff = str(shop.calendar.date(test))
-    rows = []
-    for method, ranked in lists.items():
-        for name, metric in (
-            ("recall_at_10", metrics.recall_at),
-            ("ndcg_at_10", metrics.ndcg_at),
-            ("phr_at_10", metrics.phr_at),
-        ):
-            rows.append(
-                measured(
-                    "recommender",
-                    method,
-                    cutoff,
-                    name,
-                    lambda v: float(np.mean(v)),
-                    metric(ranked, truth, 10),
-                )
-            )
-    return Judged(tuple(rows))
+    figures = [
+        Figure(
+            *("recommender", method, cutoff, EVERYONE, name, _mean),
+            arrays=(metric(ranked, truth, 10),),
+            customers=customers,
+        )
+        for method, ranked in lists.items()
+        for name, metric in PER_CUSTOMER.items()
+    ]
+    return Judged(tuple(figures))
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(np.mean(values))
 
 
 def _lists(

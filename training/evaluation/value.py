@@ -1,22 +1,15 @@
 """The revenue of the next 90 days, judged on every customer known on a later day."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from training import baselines, metrics
+from training import baselines
 from training.baselines import columns_of
 from training.dataset import Past, slices
-from training.evaluation.rows import Judged, measured
+from training.evaluation.measures import judged
+from training.evaluation.rows import Judged, Sample
 from training.fitting import fit_inputs, fit_value, too_small, value_window
 from training.labels import VALUE_DAYS, expect_complete
-
-VALUE_METRICS: dict[str, Callable[..., float]] = {
-    "spearman": metrics.spearman,
-    "ngini": metrics.ngini,
-    "decile_mape": metrics.decile_mape,
-    "bias": metrics.bias,
-}
+from training.models.held import Held
 
 
 def judge_value(past: Past, test: int, until: int) -> Judged:
@@ -31,17 +24,11 @@ def judge_value(past: Past, test: int, until: int) -> Judged:
     assert model is not None
     frame = past.rows([test], until)
     columns = columns_of(frame, inputs.features)
-    x, truth = inputs.matrix(columns), frame.revenue_90d.to_numpy()
-    btyd = x[:, inputs.names.index("btyd_value_90d")]
-    by = {
-        "okaeri": model.predict_90d(x, inputs.names),
-        "bg_nbd_gamma_gamma": np.nan_to_num(btyd),
-        "last_quarter": baselines.last_quarter_revenue(columns),
+    btyd = inputs.matrix(columns)[:, inputs.names.index("btyd_value_90d")]
+    held = Held("value", test, inputs, model)
+    said = {
+        "okaeri": held.say(columns),
+        "bg_nbd_gamma_gamma": {"revenue": np.nan_to_num(btyd)},
+        "last_quarter": {"revenue": baselines.last_quarter_revenue(columns)},
     }
-    rows = [
-        measured("value", method, cutoff, name, metric, truth[who], predicted[who], slice=part)
-        for part, who in slices(frame)
-        for method, predicted in by.items()
-        for name, metric in VALUE_METRICS.items()
-    ]
-    return Judged(tuple(rows))
+    return judged(Sample("value", test, frame, VALUE_DAYS, until - test, dict(slices(frame)), said, held), cutoff)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from training.models.logistic import Logistic
+from training.models.linear import Linear
+from training.models.parameters import CHURN, ChurnParameters
 from training.models.trees import contributions, fit_trees, load_trees, raw_score, save_trees
 
 Matrix = NDArray[np.float64]
@@ -24,12 +25,20 @@ class Churn:
     """P(no kept order within H) for active customers."""
 
     trees: lgb.Booster
-    logistic: Logistic
+    logistic: Linear
     slope: float
     intercept: float
 
     @classmethod
-    def fit(cls, x: Matrix, y: Matrix, names: Sequence[str], x_later: Matrix, y_later: Matrix) -> "Churn":
+    def fit(
+        cls,
+        x: Matrix,
+        y: Matrix,
+        names: Sequence[str],
+        x_later: Matrix,
+        y_later: Matrix,
+        sized: ChurnParameters = CHURN,
+    ) -> "Churn":
         """Learn on the training cut-offs ``x`` (n, k), ``y`` in {0, 1}, calibrate on a later window.
 
         Calibration is Platt's: two numbers, which two thousand customers can carry [1]_.
@@ -38,14 +47,14 @@ class Churn:
         ----------
         .. [1] Platt (1999), "Probabilistic outputs for support vector machines".
         """
-        trees = fit_trees(x, y, "binary", names, rising=RISING)
-        raw = cls(trees, Logistic.fit(x, y), 1.0, 0.0)
+        trees = fit_trees(x, y, "binary", names, rising=RISING, sized=sized)
+        raw = cls(trees, Linear.logistic(x, y, sized.penalty), 1.0, 0.0)
         platt = LogisticRegression(C=1e6).fit(raw.log_odds(x_later)[:, None], y_later)
         return cls(trees, raw.logistic, max(0.05, float(platt.coef_[0, 0])), float(platt.intercept_[0]))
 
     def log_odds(self, x: Matrix) -> Matrix:
         """Give the uncalibrated log-odds: the mean of the two models'."""
-        return (raw_score(self.trees, x) + self.logistic.log_odds(x)) / 2
+        return (raw_score(self.trees, x) + self.logistic.predict(x)) / 2
 
     def predict(self, x: Matrix) -> Matrix:
         """Give the calibrated probability, shape (n,)."""
@@ -64,4 +73,4 @@ class Churn:
     @classmethod
     def load(cls, folder: Path) -> "Churn":
         calibration = json.loads((folder / "churn.json").read_text(encoding="utf-8"))
-        return cls(load_trees(folder / "churn.txt"), Logistic.load(folder / "churn.npz"), **calibration)
+        return cls(load_trees(folder / "churn.txt"), Linear.load(folder / "churn.npz"), **calibration)

@@ -9,8 +9,10 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
 
+from training.models.censored import log_beyond, lognormal
+from training.models.linear import Linear
+from training.models.parameters import TREES, Trees
 from training.models.trees import fit_trees, load_trees, raw_score, save_trees
 
 Matrix = NDArray[np.float64]
@@ -26,10 +28,12 @@ LONGEST_DAYS = 365.0
 class NextPurchase:
     """log(days to the next kept order) = location(x) + sigma * residual; residuals by Kaplan-Meier, in groups.
 
-    Being one distribution per customer, P(order within h) is monotone in h by construction.
+    The location is the mean of trees and a linear model. Being one distribution per customer, P(order within h) is
+    monotone in h by construction.
     """
 
     trees: lgb.Booster
+    linear: Linear
     start: float
     sigma: float
     edges: Matrix  # (GROUPS - 1,) of location
@@ -43,6 +47,7 @@ class NextPurchase:
         censored: NDArray[np.bool_],
         names: Sequence[str],
         later: tuple[Matrix, Matrix, NDArray[np.bool_]],
+        sized: Trees = TREES,
     ) -> "NextPurchase":
         """Learn locations on the training rows, and the residuals' distribution on a ``later`` window.
 
@@ -54,19 +59,20 @@ class NextPurchase:
             The same three of a later window.
         """
         logs = np.log(np.maximum(days, 0.5))
-        start, sigma = _lognormal(logs, censored)
-        trees = fit_trees(x, logs, _aft(censored, sigma), names, offset=np.full(len(logs), start))
+        start, sigma = lognormal(logs, censored)
+        trees = fit_trees(x, logs, _aft(censored, sigma), names, offset=np.full(len(logs), start), sized=sized)
+        linear = Linear.censored(x, logs, censored, sigma)
         x_later, days_later, censored_later = later
-        location = start + raw_score(trees, x_later)
+        location = _location(trees, linear, start, x_later)
         residual = (np.log(np.maximum(days_later, 0.5)) - location) / sigma
         edges = np.quantile(location, np.linspace(0, 1, GROUPS + 1)[1:-1])
         group = np.searchsorted(edges, location, side="right")
         cdf = np.vstack([_kaplan_meier(residual[group == g], censored_later[group == g]) for g in range(GROUPS)])
-        return cls(trees, start, sigma, edges, cdf)
+        return cls(trees, linear, start, sigma, edges, cdf)
 
     def location(self, x: Matrix) -> Matrix:
         """Give the predicted log-days, shape (n,): the larger, the later."""
-        return self.start + raw_score(self.trees, x)
+        return _location(self.trees, self.linear, self.start, x)
 
     def predict(self, x: Matrix, horizons: Sequence[float] = HORIZONS) -> Matrix:
         """Give P(a kept order within h days) for each horizon, shape (n, len(horizons)), monotone in h."""
@@ -93,6 +99,7 @@ class NextPurchase:
 
     def save(self, folder: Path) -> None:
         save_trees(self.trees, folder / "next_purchase.txt")
+        self.linear.save(folder / "next_purchase_linear.npz")
         np.savez(folder / "next_purchase.npz", edges=self.edges, cdf=self.cdf)
         numbers = {"start": self.start, "sigma": self.sigma}
         (folder / "next_purchase.json").write_text(json.dumps(numbers, sort_keys=True), encoding="utf-8")
@@ -103,6 +110,7 @@ class NextPurchase:
         with np.load(folder / "next_purchase.npz", allow_pickle=False) as saved:
             return cls(
                 load_trees(folder / "next_purchase.txt"),
+                Linear.load(folder / "next_purchase_linear.npz"),
                 numbers["start"],
                 numbers["sigma"],
                 saved["edges"],
@@ -110,17 +118,8 @@ class NextPurchase:
             )
 
 
-def _lognormal(logs: Matrix, censored: NDArray[np.bool_]) -> tuple[float, float]:
-    """Fit one censored log-normal to everyone by EM: the model's start and its scale."""
-    mean, sigma = float(logs.mean()), max(0.3, float(logs.std()))
-    for _ in range(50):
-        z = (logs - mean) / sigma
-        hazard = np.exp(-0.5 * z * z - 0.5 * np.log(2 * np.pi) - log_ndtr(-z))
-        first = np.where(censored, mean + sigma * hazard, logs)
-        second = np.where(censored, mean**2 + sigma**2 + sigma * (logs + mean) * hazard, logs**2)
-        mean = float(first.mean())
-        sigma = float(np.sqrt(max(second.mean() - mean**2, 0.05)))
-    return mean, sigma
+def _location(trees: lgb.Booster, linear: Linear, start: float, x: Matrix) -> Matrix:
+    return (start + raw_score(trees, x) + linear.predict(x)) / 2
 
 
 def _aft(censored: NDArray[np.bool_], sigma: float) -> Callable[[Matrix, Any], tuple[Matrix, Matrix]]:
@@ -128,7 +127,7 @@ def _aft(censored: NDArray[np.bool_], sigma: float) -> Callable[[Matrix, Any], t
 
     def objective(location: Matrix, data: Any) -> tuple[Matrix, Matrix]:
         z = (data.get_label() - location) / sigma
-        hazard = np.exp(-0.5 * z * z - 0.5 * np.log(2 * np.pi) - log_ndtr(-z))
+        hazard = log_beyond(z)
         gradient = np.where(censored, -hazard, -z) / sigma
         curvature = np.where(censored, hazard * (hazard - z), 1.0) / sigma**2
         return gradient, np.maximum(curvature, 1e-3)

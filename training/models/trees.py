@@ -8,18 +8,12 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from training.models.parameters import TREES, Trees
+
 Matrix = NDArray[np.float64]
 
-# At most 150 trees x 31 leaves are served (design.md); smaller leaves won on Complete Journey, 2026-11-21.
-TREES = 150
-PARAMETERS: dict[str, Any] = {
-    "num_leaves": 15,
-    "learning_rate": 0.04,
-    "min_data_in_leaf": 60,
-    "feature_fraction": 0.4,
-    "bagging_fraction": 0.7,
+FIXED: dict[str, Any] = {
     "bagging_freq": 1,
-    "lambda_l2": 10.0,
     "seed": 0,
     "deterministic": True,
     "force_col_wise": True,
@@ -36,13 +30,15 @@ def fit_trees(
     *,
     offset: Matrix | None = None,
     rising: Sequence[str] = (),
+    sized: Trees = TREES,
     **more: Any,
 ) -> lgb.Booster:
     """Fit a booster; ``rising`` names inputs in which the prediction may only rise, ``offset`` its start."""
     monotone = [1 if name in rising else 0 for name in names]
-    parameters = PARAMETERS | {"objective": objective, "monotone_constraints": monotone} | more
+    size = {name: getattr(sized, name) for name in Trees.model_fields if name != "trees"}
+    parameters = FIXED | size | {"objective": objective, "monotone_constraints": monotone} | more
     data = lgb.Dataset(x, y, init_score=offset, feature_name=list(names), params={"verbosity": -1})
-    return lgb.train(parameters, data, TREES)
+    return lgb.train(parameters, data, sized.trees)
 
 
 def raw_score(booster: lgb.Booster, x: Matrix) -> Matrix:

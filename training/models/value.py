@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.metrics import spearman
+from training.models.parameters import TREES, Trees
 from training.models.trees import fit_trees, load_trees, raw_score, save_trees
 
 Matrix = NDArray[np.float64]
@@ -42,10 +43,12 @@ class Value:
         x_later: Matrix,
         revenue_later: Matrix,
         came_back: NDArray[np.bool_],
+        sized: Trees = TREES,
     ) -> "Value":
         """Learn 90-day revenue on the training rows; scale, interval and the worth of coming back on a later window."""
         offset = np.log(_prior(x, names) + FLOOR)
-        trees = fit_trees(x, np.maximum(revenue, 0.0), "tweedie", names, offset=offset, tweedie_variance_power=POWER)
+        spent = np.maximum(revenue, 0.0)
+        trees = fit_trees(x, spent, "tweedie", names, offset=offset, sized=sized, tweedie_variance_power=POWER)
         untried = cls(trees, 1.0, 1.0, np.zeros(GROUPS - 1), np.zeros(GROUPS), np.ones(GROUPS), 1.0, 1.0)
         weight = untried._weight(x_later, revenue_later, names)
         predicted = untried._corrected(x_later, names, weight)

@@ -1,0 +1,84 @@
+"""What a release keeps beside its models: facts, distributions that answers refer to, and rows that prove it whole."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features import catalog
+from features.shop import Shop
+from training.baselines import columns_of
+from training.dataset import Past, is_active
+from training.models.bundle import Models
+from training.models.inputs import HISTORY
+from training.models.next_purchase import HORIZONS
+from training.release import GOLDEN_ROWS
+from training.splits import YOUNG_STEP_DAYS
+
+BESIDE = ("order_days_lookback", "orders_all")  # read beside the models' inputs
+NEEDED = tuple(dict.fromkeys((*HISTORY, "days_since_last_order", *BESIDE)))
+
+
+def facts(shop: Shop, models: Models, until: int, reference: pd.DataFrame) -> dict[str, Any]:
+    """Give what ``release.json`` says: what was learnt from, what is read, and the frozen distributions."""
+    return {
+        "shop": shop.name,
+        "currency": shop.mapping.currency,
+        "trained_until": until,
+        "trained_until_date": shop.calendar.date(until).isoformat(),
+        "data_snapshot": shop.version,
+        "min_order_days": shop.mapping.predict.min_order_days,
+        "lookback_days": shop.mapping.predict.lookback_days,
+        "inputs": inputs(models),
+        "stored_features": catalog.stored_names(shop.tables),
+        "tables": sorted(shop.tables & {f.needs for f in catalog.CATALOG.values()}),
+        "references": _references(reference, shop, models),
+        "caps": _caps(reference, shop),
+    }
+
+
+def inputs(models: Models) -> list[str]:
+    """Name the columns `pyfunc` reads."""
+    return list(dict.fromkeys((*(models.scores.inputs.features if models.scores else ()), *NEEDED)))
+
+
+def outputs(models: Models) -> list[str]:
+    """Name the columns `pyfunc` gives."""
+    value = ["clv_predicted_90d"]
+    if models.scores is not None:
+        value = ["clv_predicted_90d", "clv_predicted_365d"] if models.scores.value is not None else []
+    return ["churn_probability", *value, *(f"next_order_p_{h}d" for h in HORIZONS)]
+
+
+def golden(shop: Shop, reference: pd.DataFrame) -> dict[str, Any]:
+    """Take the feature values of a few customers without their ids: what the probe answers again."""
+    chosen = reference.iloc[:: max(1, len(reference) // GOLDEN_ROWS)][:GOLDEN_ROWS]
+    return {name: chosen[name].to_numpy() for name in (*catalog.model_inputs(shop.tables), *BESIDE)}
+
+
+def reference_rows(past: Past, until: int) -> pd.DataFrame:
+    """Describe the customers of a fortnight before: percentiles, grades and the probe refer to them."""
+    return past.rows([until - YOUNG_STEP_DAYS], until)
+
+
+def _caps(frame: pd.DataFrame, shop: Shop) -> dict[str, list[float]]:
+    """Give the lowest and highest of each stored feature among people: a bot's are brought within them."""
+    names = [f.name for f in catalog.available(shop.tables) if f.kind == "stored" and f.is_model_input]
+    return {name: [float(frame[name].min()), float(frame[name].max())] for name in names if frame[name].notna().any()}
+
+
+def _references(frame: pd.DataFrame, shop: Shop, models: Models) -> dict[str, list[float]]:
+    """Give the distributions that percentiles and grades refer to: frozen with the release, the same day and night."""
+    columns = columns_of(frame, [*catalog.model_inputs(shop.tables), *BESIDE])
+    active = is_active(columns, shop.mapping.predict.min_order_days)
+    churn, _, revenue = models.prior.predict(columns)
+    year = revenue * 365 / 90
+    if models.scores is not None:
+        x, value = models.scores.inputs.matrix(columns), models.scores.value
+        churn = models.scores.churn.predict(x)
+        year = value.predict(x, models.scores.inputs.names)[:, 1] if value is not None else year
+    churn = churn[active] if active.any() else churn
+    return {
+        "churn": np.maximum.accumulate(np.quantile(churn, np.linspace(0, 1, 101))).tolist(),
+        "clv_365d": np.quantile(year, [0.2, 0.4, 0.6, 0.8]).tolist(),
+    }
