@@ -204,7 +204,7 @@ def _take_back(con: Connection, key: str, names: str, calendar: BusinessCalendar
         f"CREATE TEMP TABLE reversals AS SELECT {names}, day, taken_back AS known_at,"
         f" {calendar.sql_day('taken_back')} AS known_on FROM (SELECT *, lead(known) OVER (PARTITION BY {key}"
         " ORDER BY version) AS taken_back FROM dated)"
-        " WHERE taken_back IS NOT NULL AND (n IS NOT NULL OR next_n IS NOT NULL)"
+        " WHERE taken_back IS NOT NULL AND (n IS NOT NULL OR next_n IS NOT NULL) ORDER BY nth"
     )
 
 
