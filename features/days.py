@@ -83,9 +83,10 @@ def _difference(build: Callable[[str], Sums]) -> str:
     keys, sums, after = build("all_lines")
     rows = f"SELECT 1 AS sign, * FROM ({after}) UNION ALL BY NAME SELECT -1 AS sign, * FROM ({build('old_lines')[2]})"
     grouped = ", ".join(keys)
+    summed = {name: f"sum(sign * {name})::{kind}" for name, kind in sums.items()}
     return (
-        f"SELECT {grouped}, {_named({name: f'sum(sign * {name})::{kind}' for name, kind in sums.items()})}"
-        f" FROM ({rows}) GROUP BY {grouped} HAVING {' OR '.join(f'sum(sign * {name}) <> 0' for name in sums)}"
+        f"SELECT {grouped}, {_named(summed)} FROM ({rows}) GROUP BY {grouped}"
+        f" HAVING {' OR '.join(f'{total} <> 0' for total in summed.values())}"
     )
 
 
@@ -138,20 +139,24 @@ def _named(expressions: dict[str, str]) -> str:
 
 
 def customer_days(lines: str) -> Sums:
-    """Give the keys, the sums with their types, and the SQL of the rows of (customer, day, known_on)."""
+    """Give the keys, the sums with their types, and the SQL of the rows of (customer, day, known_on).
+
+    ``told`` counts the lines said, whatever became of them: who ordered and cancelled within a day had ordered.
+    """
     sql = f"""
         SELECT customer_id, day, known_on, {_named({name: f"sum(change * ({how}))" for name, how in ORDERS.items()})},
-               {_named(dict.fromkeys(LINES, "0"))}
+               {_named(dict.fromkeys(LINES, "0"))}, 0 AS told
         FROM ({_kept(lines, FACTS)}) GROUP BY customer_id, day, known_on
         UNION ALL BY NAME
         SELECT customer_id, day, known_on, {_named(dict.fromkeys(ORDERS, "0"))},
                coalesce(sum(sign) FILTER (sign * net_quantity > 0), 0) AS lines,
                coalesce(sum(sign) FILTER (sign * net_quantity < 0), 0) AS return_lines,
                sum(net_quantity) AS quantity, sum(net_revenue) AS revenue, sum(net_discount) AS discount,
-               coalesce(sum(-net_revenue) FILTER (sign * net_quantity < 0), 0) AS returned
+               coalesce(sum(-net_revenue) FILTER (sign * net_quantity < 0), 0) AS returned,
+               count_if(sign > 0 AND net_quantity <> 0) AS told
         FROM {lines} GROUP BY customer_id, day, known_on
     """
-    return ("customer_id", "day", "known_on"), dict.fromkeys(ORDERS, "BIGINT") | LINES, sql
+    return ("customer_id", "day", "known_on"), dict.fromkeys(ORDERS, "BIGINT") | LINES | {"told": "BIGINT"}, sql
 
 
 def _all_days(con: duckdb.DuckDBPyConnection, simple: str) -> str:
@@ -159,7 +164,7 @@ def _all_days(con: duckdb.DuckDBPyConnection, simple: str) -> str:
     grain, sums, _ = customer_days("all_lines")
     keys, named = ", ".join(grain), _named({name: f"sum({name})::{kind}" for name, kind in sums.items()})
     one = {
-        name: f"({ORDERS.get(name, 0 if name in ('return_lines', 'returned') else name)})::{sums[name]}"
+        name: f"({(ORDERS | {'return_lines': 0, 'returned': 0, 'told': 1}).get(name, name)})::{sums[name]}"
         for name in sums
     }
     rows = f"SELECT {keys}, {_named(one)} FROM order_rows WHERE {simple}"
@@ -167,9 +172,9 @@ def _all_days(con: duckdb.DuckDBPyConnection, simple: str) -> str:
     stands_twice(con, "day_twice", f"{hashes} order_rows UNION ALL {hashes} all_lines UNION ALL {hashes} all_lines")
     is_twice = f"hash({keys}) IN (FROM day_twice)"  # also if only the hashes are equal
     return (
-        f"{rows} AND NOT {is_twice} UNION ALL SELECT {keys}, {named}"
+        f"SELECT * EXCLUDE (told) FROM ({rows} AND NOT {is_twice} UNION ALL SELECT {keys}, {named}"
         f" FROM ({rows} AND {is_twice} UNION ALL BY NAME {_difference(customer_days)}) GROUP BY {keys}"
-        f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in sums)} ORDER BY {keys}"
+        f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in sums)}) ORDER BY {keys}"
     )
 
 

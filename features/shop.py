@@ -6,7 +6,8 @@ from pathlib import Path
 
 from features import lake
 from features.calendar import BusinessCalendar
-from features.door.mapping import Mapping, parse_mapping
+from features.door.mapping import Mapping
+from features.door.mapping_file import parse_mapping
 from features.errors import BadInput
 from features.home import Home
 

@@ -20,7 +20,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from features import lake
 from features.calendar import BusinessCalendar
 from features.door.ingest import ingest
-from features.door.mapping import load_mapping, mapping_path, nearest
+from features.door.mapping import nearest
+from features.door.mapping_file import load_mapping, mapping_path
 from features.errors import BadInput
 from features.home import Home
 from features.shop import open_shop

@@ -14,7 +14,7 @@ import typer
 import yaml
 
 from features import catalog
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.errors import OkaeriError
 from features.frame import feature_frame
 from serving.cli import app

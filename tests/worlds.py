@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from features.calendar import day_number
 from features.door.ingest import Ledger, ingest
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
 

@@ -36,6 +36,12 @@ class Decoded:
     encoding: str
     mark: int = 0  # bytes of the byte order mark
     garbled: str | None = None
+    called: Path | None = None  # the file it was written from
+
+    @property
+    def named(self) -> Path:
+        """Give what people know the file by."""
+        return self.called or self.path
 
     @property
     def is_utf8(self) -> bool:

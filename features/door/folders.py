@@ -5,10 +5,10 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
+from features.door.names import fits
 from features.errors import BadInput
 
 DONE = ".done"  # `orders.csv.done` beside `orders.csv` says that its writer has finished
@@ -20,8 +20,12 @@ class Gathered(NamedTuple):
     """The files to read, those of them found in folders, and a note for each file passed over."""
 
     files: list[Path]
-    dropped: set[Path]
+    dropped: dict[Path, str]  # with their names: the way to them from the folder
     notes: list[str]
+
+    def name(self, path: Path) -> str:
+        """Give what a file is known by, with its lines: in a folder the way to it, for two there may have one name."""
+        return self.dropped.get(path, path.name)
 
 
 def gather(paths: Sequence[Path], sources: Sequence[str], now: datetime) -> Gathered:
@@ -37,7 +41,7 @@ def gather(paths: Sequence[Path], sources: Sequence[str], now: datetime) -> Gath
     """
     files: list[Path] = []
     notes: list[str] = []
-    dropped: set[Path] = set()
+    dropped: dict[Path, str] = {}
     for path in paths:
         if not path.is_dir():
             if not path.exists():
@@ -49,7 +53,7 @@ def gather(paths: Sequence[Path], sources: Sequence[str], now: datetime) -> Gath
         finished = _finished(found, now)
         notes += [f"{file}: skipped: still being written" for file in found if file not in finished]
         files += [file for file in found if file in finished]
-        dropped |= finished
+        dropped |= {file: file.relative_to(path).as_posix() for file in finished}
     return Gathered(files, dropped, notes)
 
 
@@ -72,7 +76,7 @@ def _regular(folder: Path, note: Callable[[str], None]) -> Iterator[Path]:
 
 
 def _wanted(path: Path, sources: Sequence[str], note: Callable[[str], None]) -> bool:
-    wanted = any(fnmatch(path.name, source) for source in sources)
+    wanted = any(fits(path.name, source) for source in sources)
     if not wanted:
         note(f"{path}: ignored: matches no source of the mapping")
     return wanted

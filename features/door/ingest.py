@@ -11,17 +11,20 @@ import duckdb
 from features import arrivals, days, lake
 from features.door import forget, quarantine
 from features.door.columns import Writer
+from features.door.computed import Computed
 from features.door.folders import Gathered, gather
 from features.door.judge import LATER, STANDING, judge
 from features.door.ledger import Ledger, count, refuse_spoilt, unknown_products
-from features.door.mapping import Computed, Mapping
+from features.door.lossless import expect_whole_ids
+from features.door.mapping import Mapping
+from features.door.personal import refuse_telephones
 from features.door.quarantine import Piece
 from features.door.readers import expect_columns, locate
 from features.door.requeue import requeue_mapping
 from features.door.secret import shop_key
 from features.door.shaping import shaped
 from features.door.tables import STORED_AS, TABLES, Table
-from features.door.values import Values, expect_whole_ids
+from features.door.values import Values
 from features.errors import BadInput
 from features.home import Home
 from features.shop import Load, Shop, open_shop
@@ -82,10 +85,11 @@ def ingest(
             home.adopt(mapping.shop)  # a run killed before its last step left that to this one
             return ledger
         with lake.staging(folder / "loads" / "next") as staged:
-            seen: set[Path] = set()
+            seen: set[tuple[Path, str | None]] = set()  # a file and, of a workbook, its sheet
             for table, paths in sources.items():
-                ledger.add(work.take_in(table, paths, staged), table, again=seen >= set(paths))
-                seen |= set(paths)
+                read = {(path, mapping.tables[table].sheet) for path in paths}
+                ledger.add(work.take_in(table, paths, staged), table, again=seen >= read)
+                seen |= read
             if not ledger.balanced():
                 raise AssertionError(f"the ledger does not add up: {ledger.as_dict()}")
             has_news = ledger.accepted or ledger.noted("accepted") or (ledger.quarantined and work.has_new_files())
@@ -145,10 +149,12 @@ class _Work:
                 if path in self.gathered.dropped and path.stat().st_size == 0:
                     self.gathered.notes.append(f"{path}: skipped: empty")
                     continue
-                key = f"{name}/{path.name}"
+                called = self.gathered.name(path)
+                key = f"{name}/{called}"
                 if key in self.checksums:  # a row is known by its file's name and its line
                     raise BadInput(
-                        f"{path}: another file given is called {path.name} too; rename one or ingest it after"
+                        f"{path}: another file given is called {called} too; rename one, ingest it after,"
+                        " or give one folder that holds both"
                     )
                 self.checksums[key] = lake.sha256_file(path)
                 if self.checksums[key] not in known or not (only_new or path in self.gathered.dropped):
@@ -196,8 +202,9 @@ class _Work:
     def _type_rows(self, con: duckdb.DuckDBPyConnection, table: Table, path: Path, spill: Path) -> Piece:
         """Add one file's rows to `typed`, and the numbers of its rows to `files`."""
         how = self.mapping.tables[table.name]
-        self.say(f"{table.name}: reading {path.name}")
-        source = shaped(con, table.name, path, how, self.gathered.files, spill)
+        called = self.gathered.name(path)
+        self.say(f"{table.name}: reading {called}")
+        source = shaped(con, table.name, path, called, how, self.gathered.files, spill)
         expect_columns(source, how.source_columns())
         expect_whole_ids(con, table, how, source)
         values = Values(table, how, self.mapping, source, self.key)
@@ -221,6 +228,7 @@ class _Work:
         ):
             raise BadInput(f"{path}: a header and no rows; give --allow-empty if that is right")
         refuse_spoilt(con, source, first_row)
+        refuse_telephones(con, source, values.unexpecting(), first_row)
         return Piece(source, first_row)
 
 

@@ -16,6 +16,9 @@ from features.sql import quote, sql_paths, stands_twice
 GOOD = "fault IS NULL AND aside IS NULL"
 STANDING = f"{GOOD} AND typed.rowid NOT IN (SELECT n FROM fates)"
 FAULT = 'STRUCT("column" VARCHAR, value VARCHAR, code VARCHAR)'
+IS_CANCELLED = "coalesce(status = 'cancelled', false)"
+# A return under its line's own number is a row of its own, and not another version of what it takes back.
+IS_RETURN = f"quantity < 0 AND NOT {IS_CANCELLED}"
 LATER = 1 << 48  # added to this load's row numbers: its rows come after all of the lake's
 
 Connection = duckdb.DuckDBPyConnection
@@ -102,7 +105,7 @@ def _drop_repeated_versions(con: Connection, table: Table) -> None:
     names = _names(_content(con, table))
     con.execute(
         f"INSERT INTO fates SELECT n, 'duplicate', NULL, NULL FROM (SELECT *, row({names}) IS NOT DISTINCT FROM"
-        f" lag(row({names})) OVER (PARTITION BY order_id, line_no ORDER BY known_at, nth) AS is_repeated"
+        f" lag(row({names})) OVER (PARTITION BY order_id, line_no, {IS_RETURN} ORDER BY known_at, nth) AS is_repeated"
         f" FROM (SELECT rowid AS n, rowid + {LATER} AS nth, known_at, {names} FROM typed"
         f" WHERE {GOOD} AND line_no IS NOT NULL AND hash(order_id, line_no) IN (FROM alike)"
         f" UNION ALL BY NAME SELECT nth, known_at, {names} FROM old WHERE sign > 0 AND line_no IS NOT NULL))"
@@ -135,31 +138,36 @@ def _follow_versions(
 
     The later version stands from when it was known, and a row with sign -1 takes the earlier one back. Without
     ``line_no`` only a cancellation is recognised: the first line of the same order, product, quantity and revenue
-    that is not cancelled yet. Whatever else comes twice under one number is quarantined: nobody says which is right.
-    ``order`` is that of the rows within a load; a later load comes after, whatever it says.
+    that is not cancelled yet. A cancellation follows its line even if it was told first. Whatever else comes twice
+    under one number is quarantined: nobody says which is right. ``order`` is that of the rows within a load; a later
+    load comes after, whatever it says.
     """
     names = _names(_content(con, table))
-    key = "order_id, line_no" if numbered else "order_id, product_id, abs(quantity), abs(revenue)"
+    cancelled = f"SELECT order_id FROM typed WHERE {STANDING} AND status = 'cancelled'"
     asked = (
         "line_no IS NOT NULL AND hash(order_id, line_no) IN (FROM alike)"
         if numbered
-        else f"order_id IN (SELECT order_id FROM typed WHERE {STANDING} AND status = 'cancelled')"
+        else f"order_id IN ({cancelled} UNION SELECT order_id FROM old WHERE status = 'cancelled')"
     )
     con.execute(
         f"CREATE TEMP TABLE versions AS SELECT rowid AS n, row_number() OVER (ORDER BY {order}) + {LATER} AS nth,"
-        f" {names}, known_at, day"
+        f" {names}, known_at, day, false AS is_gone"
         f" FROM typed WHERE {STANDING} AND {asked} UNION ALL BY NAME"
-        f" SELECT nth, {names}, known_at, day FROM (SELECT *,"
+        f" SELECT nth, {names}, known_at, day, k <= gone AS is_gone FROM (SELECT *,"
         f" row_number() OVER (PARTITION BY {names}, sign ORDER BY nth) AS k,"
-        f" count(*) FILTER (sign < 0) OVER (PARTITION BY {names}) AS gone FROM old) WHERE sign > 0 AND k > gone"
+        f" count(*) FILTER (sign < 0) OVER (PARTITION BY {names}) AS gone FROM old) WHERE sign > 0"
     )
-    replaces = "true" if newest and numbered else "coalesce(status = 'cancelled', false)"
-    occurrence = f", row_number() OVER (PARTITION BY {key}, {replaces} ORDER BY nth) AS occurrence"
-    key += "" if numbered else ", occurrence"
+    replaces = "true" if newest and numbered else IS_CANCELLED
+    if numbered:  # what is cancelled with a minus is the line, or the return where no line is known
+        of = f"quantity < 0 AND (NOT {IS_CANCELLED} OR NOT bool_or(quantity > 0) OVER (PARTITION BY order_id, line_no))"
+        key = "order_id, line_no, of"
+    else:
+        same = "order_id, product_id, abs(quantity), abs(revenue)"
+        of, key = f"row_number() OVER (PARTITION BY {same}, {replaces} ORDER BY nth)", f"{same}, of"
     con.execute(
         f"CREATE TEMP TABLE chain AS SELECT *, version > 1 AND NOT replaces AS conflicts FROM (SELECT *,"
-        f" {replaces} AS replaces, row_number() OVER (PARTITION BY {key} ORDER BY nth) AS version"
-        f" FROM (SELECT *{'' if numbered else occurrence} FROM versions))"
+        f" {replaces} AS replaces, row_number() OVER (PARTITION BY {key} ORDER BY {replaces}, nth) AS version"
+        f" FROM (SELECT *, {of} AS of FROM versions))"
     )
     if numbered:
         con.execute(
@@ -173,27 +181,30 @@ def _follow_versions(
 def _take_back(con: Connection, key: str, names: str, calendar: BusinessCalendar) -> None:
     """Date each later version by when it can have been known, and write the rows that take the earlier ones back.
 
-    A version without a ``known_at`` of its own is known no earlier than the newest row of its file happened, and none
-    before the version it takes back.
+    A version without a ``known_at`` of its own is known no earlier than the newest row of its file happened. An
+    earlier version is taken back when both it and a later one are known.
     """
     con.execute(
-        "CREATE TEMP TABLE later AS SELECT n, known FROM (SELECT n, version, max(told) OVER"
-        f" (PARTITION BY {key} ORDER BY nth ROWS UNBOUNDED PRECEDING) AS known FROM (SELECT chain.*,"
-        " CASE WHEN n IS NULL OR version = 1 OR known_at > ordered_at THEN known_at"
+        "CREATE TEMP TABLE dated AS SELECT *, max(told) OVER so_far AS known, lead(n) OVER so_far AS next_n FROM"
+        " (SELECT chain.*, CASE WHEN n IS NULL OR version = 1 OR known_at > ordered_at THEN known_at"
         " ELSE greatest(known_at, newest) END AS told"
-        " FROM chain LEFT JOIN files ON n >= first_row AND n < end_row WHERE NOT conflicts))"
-        " WHERE version > 1 AND n IS NOT NULL"
+        " FROM chain LEFT JOIN files ON n >= first_row AND n < end_row WHERE NOT conflicts AND NOT is_gone)"
+        f" WINDOW so_far AS (PARTITION BY {key} ORDER BY version ROWS UNBOUNDED PRECEDING)"
     )
-    con.execute("ALTER TABLE later RENAME known TO known_at")
+    # a cancellation adds nothing: when it was told is kept, so that it is known again
+    con.execute(
+        "CREATE TEMP TABLE later AS SELECT n, CASE WHEN status = 'cancelled' THEN told ELSE known END AS known_at"
+        " FROM dated WHERE version > 1 AND n IS NOT NULL"
+    )
     con.execute(
         f"UPDATE typed SET known_at = later.known_at, known_on = {calendar.sql_day('later.known_at')}"
         " FROM later WHERE typed.rowid = later.n"
     )
     con.execute(
-        f"CREATE TEMP TABLE reversals AS SELECT {names}, c.day, later.known_at,"
-        f" {calendar.sql_day('later.known_at')} AS known_on FROM"
-        f" (SELECT *, lead(n) OVER (PARTITION BY {key} ORDER BY nth) AS next_n FROM chain WHERE NOT conflicts) c"
-        " JOIN later ON next_n = later.n"
+        f"CREATE TEMP TABLE reversals AS SELECT {names}, day, taken_back AS known_at,"
+        f" {calendar.sql_day('taken_back')} AS known_on FROM (SELECT *, lead(known) OVER (PARTITION BY {key}"
+        " ORDER BY version) AS taken_back FROM dated)"
+        " WHERE taken_back IS NOT NULL AND (n IS NOT NULL OR next_n IS NOT NULL) ORDER BY nth"
     )
 
 

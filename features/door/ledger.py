@@ -89,7 +89,7 @@ def refuse_spoilt(con: duckdb.DuckDBPyConnection, source: Source, first_row: int
         if code in REFUSED_ABOVE and n > REFUSED_ABOVE[code] * rows:
             line = source.lines(np.array([row - first_row]))[0]
             where = f"column {column}, first on line {line}"
-            raise BadInput(f"{source.path.name}: {code}: {n} of {rows} rows {WHY_REFUSED[code]}: {where}")
+            raise BadInput(f"{source.name}: {code}: {n} of {rows} rows {WHY_REFUSED[code]}: {where}")
 
 
 def count(con: duckdb.DuckDBPyConnection, table: Table, sources: Sequence[Source]) -> Ledger:

@@ -3,137 +3,14 @@
 import difflib
 from datetime import date, time
 from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal
 
-import duckdb
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from features.calendar import BusinessCalendar
+from features.door.computed import Computed, Strict, When
+from features.door.notations import Name, TimeFormat, Zone
 from features.door.tables import TABLES
-from features.errors import BadInput
-
-SHOPS = Path(__file__).resolve().parent.parent / "shops"
-FRAGMENTS = ("ga4", "mailtool")  # tables for other shops' mappings to include; no shops of their own
-
-
-TIME_WORDS = ("epoch_s", "epoch_ms", "epoch_us", "excel")  # formats that are numbers
-
-
-class Strict(BaseModel):
-    """A block whose unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _regex(text: str) -> str:
-    """Check a regular expression by the engine that will run it (RE2: no look-around, no back references)."""
-    try:
-        duckdb.execute("SELECT regexp_matches('', ?)", [text])
-    except duckdb.Error as error:
-        raise ValueError(f"{text!r} is no regular expression (RE2): {_reason(error)}") from None
-    return text
-
-
-def _strptime(text: str) -> str:
-    """Check one form of times; one without a place for anything would fit nothing."""
-    if text in TIME_WORDS:
-        return text
-    try:
-        duckdb.execute("SELECT try_strptime('', ?)", [text])
-    except duckdb.Error as error:
-        raise ValueError(f"{text!r} is no strptime format such as %Y/%m/%d %H:%M: {_reason(error)}") from None
-    if "%" not in text:
-        raise ValueError(f"{text!r} is no strptime format such as %Y/%m/%d %H:%M, nor {', '.join(TIME_WORDS)}")
-    return text
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{name!r} is no IANA time zone, such as Asia/Tokyo") from None
-    return name
-
-
-def _reason(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0].split(": ", 1)[-1]
-
-
-Pattern = Annotated[str, AfterValidator(_regex)]
-Zone = Annotated[str, AfterValidator(_zone)]
-
-
-class Condition(Strict):
-    """What a source value must be; all the given ones must hold. Compared as text but for ``min`` and ``max``."""
-
-    is_in: list[str] | None = Field(default=None, alias="in")
-    matches: Pattern | None = None  # a regular expression found anywhere in the value
-    not_matches: Pattern | None = None
-    empty: bool | None = None
-    min: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    max: Annotated[float, Field(allow_inf_nan=False)] | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "Condition":
-        if not self.model_dump(exclude_none=True):
-            raise ValueError(f"says nothing; give a value, a list of them, or {', '.join(_names(Condition))}")
-        return self
-
-
-def _condition(value: object) -> object:
-    """A bare value is "equals", a list is ``in``."""
-    if isinstance(value, list):
-        return {"in": [str(v) for v in value]}
-    return {"in": [str(value)]} if isinstance(value, str | int | float) and not isinstance(value, bool) else value
-
-
-When = Annotated[dict[str, Annotated[Condition, BeforeValidator(_condition)]], Field(min_length=1)]
-SourceColumns = Annotated[list[str], Field(min_length=1)]
-
-
-def _names(model: type[Strict]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-class Computed(Strict):
-    """A canonical column that is not simply one source column. Exactly one way of computing it is given."""
-
-    constant: str | None = None
-    first: SourceColumns | None = None  # the first of these columns that is not empty
-    hmac: str | None = None  # personal data (e-mail, phone): only its HMAC by the shop's key is kept
-    sum: SourceColumns | None = None
-    product: SourceColumns | None = None
-    less: SourceColumns | None = None  # with `sum` or `product`: what is taken off it; an empty one takes nothing off
-    join: SourceColumns | None = None  # texts with `separator` between; empty parts are left out
-    separator: str = " > "
-    nth: str | None = None  # the row's place, from 1, among its file's rows with the same value of this column
-    when: When | None = None  # with `constant`: else the column is `otherwise`, or empty
-    otherwise: str | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "Computed":
-        known = ("constant", "first", "hmac", "sum", "product", "join", "nth")
-        ways = [way for way in known if getattr(self, way) is not None]
-        if len(ways) != 1:
-            raise ValueError(f"give exactly one of {', '.join(known)}; found {', '.join(ways) or 'none'}")
-        if self.less is not None and ways[0] not in ("sum", "product"):
-            raise ValueError("less goes with sum or product")
-        if self.otherwise is not None and self.when is None:
-            raise ValueError("otherwise goes with constant and when")
-        return self
-
-    def source_columns(self) -> list[str]:
-        """List the source columns it is computed from."""
-        lists = (self.sum, self.product, self.less, self.join, self.first, self.when, self.hmac and [self.hmac])
-        return [name for names in lists for name in names or ()] + ([self.nth, place_in(self.nth)] if self.nth else [])
-
-
-def place_in(column: str) -> str:
-    """Name the column, added to the source's, that holds a row's place among those with the same value of one."""
-    return f"nth {column}"
 
 
 class SetAside(Strict):
@@ -147,14 +24,14 @@ class JoinedFile(Strict):
     """A second file whose columns are added by a shared key (one row per key there)."""
 
     source: str
-    key: str
+    key: Name
 
 
 class FillDown(Strict):
     """Columns an export gives only on the first row of a group, such as an order's first line."""
 
-    by: str
-    columns: list[str]
+    by: Name
+    columns: list[Name]
 
 
 class Numbers(Strict):
@@ -193,8 +70,9 @@ class TableMapping(Strict):
     encoding: str = "utf-8"  # a byte order mark in the file wins
     delimiter: str | None = None  # default a comma, in .tsv a tab
     sheet: str | None = None  # of a workbook; default its first
+    header: Annotated[int, Field(ge=1, le=1000)] = 1  # the line it stands on; what is above it is not read
     # strptime formats, or epoch_s, epoch_ms, epoch_us, excel (days since 1899-12-30)
-    formats: Annotated[list[Annotated[str, AfterValidator(_strptime)]], Field(min_length=1)] = Field(
+    formats: Annotated[list[TimeFormat], Field(min_length=1)] = Field(
         default=["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
     )
     numbers: Numbers = Numbers()
@@ -202,7 +80,7 @@ class TableMapping(Strict):
     zone: Zone | None = None  # the zone of times written without one; default the shop's
     join: JoinedFile | None = None
     fill_down: FillDown | None = None
-    columns: dict[str, str | Computed]
+    columns: dict[str, Name | Computed]
     words: dict[str, dict[str, str]] = Field(default_factory=dict)  # canonical column -> {source value: our word}
     set_aside: list[SetAside] = Field(default_factory=list)
     returns: When | None = None  # order lines that are returns or cancellations: their quantity is negative
@@ -292,111 +170,3 @@ def nearest(word: str, known: list[str]) -> str:
 def _expect_known(word: str, known: list[str], path: str) -> None:
     if word not in known:
         raise ValueError(f"{path}: unknown{nearest(word, known)}")
-
-
-def mapping_path(path: Path) -> Path:
-    """Find a ``shop.yaml``; a bare name stands for one of the ready mappings in ``features/shops``.
-
-    Raises
-    ------
-    BadInput
-        Naming the ready ones.
-    """
-    ready = SHOPS / f"{path.name.removesuffix('.yaml')}.yaml"
-    if path.is_file():
-        return path
-    if path.parent == Path() and ready.is_file():
-        return ready
-    known = ", ".join(sorted(p.stem for p in SHOPS.glob("*.yaml")))
-    raise BadInput(f"{path}: no such mapping; ready ones are {known}")
-
-
-def load_mapping(path: Path) -> Mapping:
-    """Read a mapping, or a ready one by its name.
-
-    Raises
-    ------
-    BadInput
-        Naming the file, the key and the nearest right one.
-    """
-    found = mapping_path(path)
-    if found.parent == SHOPS and found.stem in FRAGMENTS:
-        raise BadInput(f"{found}: has tables only: take it into a shop's mapping with `include: [{found.stem}]`")
-    return parse_mapping(found.read_bytes(), str(found))
-
-
-def parse_mapping(content: bytes, named: str) -> Mapping:
-    """Read a mapping's text; ``named`` is what errors call it."""
-    try:
-        return Mapping.model_validate(_with_included(yaml.load(content, _Yaml), named))
-    except yaml.YAMLError as error:
-        raise BadInput(f"{named}: not YAML: {error}") from None
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        # of a column that is a block, that it is no text either need not be said
-        told = [e for e in found if not (e["type"] == "string_type" and isinstance(e["input"], dict))] or found
-        raise BadInput("\n".join(f"{named}: {_explain(e)}" for e in told)) from None
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error: which of the two is meant is not guessed."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def _with_included(document: Any, named: str) -> Any:
-    """Add the tables of the ready mappings a mapping includes; a table of its own takes their place."""
-    names = document.get("include") if isinstance(document, dict) else None
-    own = (document.get("tables") or {}) if isinstance(names, list) else {}
-    if not isinstance(names, list) or not isinstance(own, dict):
-        return document  # the schema says what is wrong
-    ready = sorted(path.stem for path in SHOPS.glob("*.yaml"))
-    given: dict[str, str] = {}
-    tables: dict[str, Any] = {}
-    for name in names:
-        if name not in ready:
-            raise BadInput(f"{named}: include: no ready mapping is called {name}{nearest(str(name), ready)}")
-        for table, how in yaml.safe_load((SHOPS / f"{name}.yaml").read_bytes())["tables"].items():
-            if table not in own and table in given:
-                raise BadInput(f"{named}: include: both {given[table]} and {name} bring {table}; write tables.{table}")
-            given[table], tables[table] = name, how
-    return document | {"tables": tables | own}
-
-
-def _explain(error: Any) -> str:
-    """Turn one pydantic error into a line that names the key and what would be right."""
-    models = ("str", "Computed")
-    path = ".".join(str(x) for x in error["loc"] if x not in models and not str(x).startswith("function-after"))
-    if error["type"] == "extra_forbidden":
-        return f"{path}: unknown key{nearest(str(error['loc'][-1]), _keys_at(error['loc'][:-1]))}"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{path}: {message}" if path else message
-
-
-def _keys_at(location: tuple[Any, ...]) -> list[str]:
-    """List the keys a block of the mapping may have, by walking the models along an error's path."""
-    blocks: dict[str, type[Strict]] = {
-        "predict": Predict,
-        "join": JoinedFile,
-        "expect": Expect,
-        "set_aside": SetAside,
-        "Computed": Computed,
-        "fill_down": FillDown,
-        "numbers": Numbers,
-        "ids": Ids,
-        "when": Condition,
-        "returns": Condition,
-    }
-    model: type[Strict] = Mapping
-    for index, part in enumerate(location):
-        if part in blocks or str(part).endswith("Computed]"):
-            model = blocks.get(part, Computed)
-        elif index > 0 and location[index - 1] == "tables":
-            model = TableMapping
-    return _names(model)

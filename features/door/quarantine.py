@@ -8,11 +8,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from features.door.mapping import Computed, TableMapping
+from features.door.computed import Computed
+from features.door.mapping import TableMapping
+from features.door.personal import EMAIL, PHONE
 from features.door.readers import Source
 from features.door.secret import pseudonym
 from features.door.tables import Table
-from features.door.values import EMAIL, PHONE
 from features.sql import literal, quote
 
 # code -> what would be right
@@ -81,7 +82,7 @@ def write(
         texts = "".join(f", {_text(piece.source, name)} AS {quote(kept_as(name))}" for name in names)
         kept = "".join(f", s.{quote(kept_as(name))}" for name in names)
         con.execute(
-            f'INSERT INTO quarantine BY NAME SELECT {literal(table.name)} AS "table", {literal(piece.source.path.name)}'
+            f'INSERT INTO quarantine BY NAME SELECT {literal(table.name)} AS "table", {literal(piece.source.name)}'
             ' AS file, places.line, refused.fault.column AS "column", refused.fault.value AS value,'
             " refused.fault.code AS code,"
             f" CASE refused.fault.code {right} END AS expected{kept}"
@@ -126,7 +127,7 @@ def _rows_of(con: duckdb.DuckDBPyConnection, piece: Piece) -> np.ndarray[tuple[i
 
 def _add_broken(con: duckdb.DuckDBPyConnection, table: str, source: Source) -> None:
     """Add the records that could not be split into fields."""
-    rows = [(table, source.path.name, b.line, None, b.text, b.code, RIGHT[b.code]) for b in source.broken]
+    rows = [(table, source.name, b.line, None, b.text, b.code, RIGHT[b.code]) for b in source.broken]
     if rows:
         leading = ", ".join(map(quote, LEADING))
         con.executemany(f"INSERT INTO quarantine ({leading}) VALUES ({', '.join('?' * len(LEADING))})", rows)

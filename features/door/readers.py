@@ -4,29 +4,27 @@ import csv
 import importlib.util
 import io
 import itertools
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from fnmatch import fnmatch
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import python_calamine as calamine
 from numpy.typing import NDArray
 
 from features.door.decode import Decoded, decoded
 from features.door.mapping import TableMapping, nearest
+from features.door.names import composed, fits
 from features.door.records import EVERY, LONGEST, Broken, Records, clean, scan
+from features.door.workbook import sheet_rows
 from features.errors import BadInput
-from features.sql import literal, sql_file
+from features.sql import literal, quote, sql_file
 
 BATCH_ROWS = 131_072
 BROKEN_ROWS_REFUSED = 0.01  # faults.md A25
-SHEET_RATIO = 200  # a workbook that grows more than this when unpacked is no table
+LOOKED_AT = 20  # lines at the top among which a header is looked for
 DELIMITED = (".csv", ".tsv", ".txt")
 
 
@@ -34,11 +32,13 @@ DELIMITED = (".csv", ".tsv", ".txt")
 class Source:
     """One file as SQL can read it, in the file's order.
 
-    ``relation`` is a table function of DuckDB, ``types`` its columns with their DuckDB types. ``records`` is given
-    for delimited text: where the rows stand in it and which are broken.
+    ``name`` is what people know the file by: its own, in a folder with the way to it. ``relation`` is a table function
+    of DuckDB, ``types`` its columns with their DuckDB types. ``records`` is given for delimited text: where the rows
+    stand in it and which are broken.
     """
 
     path: Path
+    name: str
     relation: str
     types: dict[str, str]
     records: Records | None = None
@@ -67,7 +67,7 @@ def locate(source: str, files: Sequence[Path]) -> list[Path]:
         If the package is not installed. No matching file is no error here: the list is empty.
     """
     if not source.startswith("package:"):
-        return [path for path in files if fnmatch(path.name, source)]
+        return [path for path in files if fits(path.name, source)]
     package, _, inside = source.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or spec.submodule_search_locations is None:
@@ -95,8 +95,8 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, how: TableMapping, s
             return _workbook(path, how, spill)
         if kind in DELIMITED:
             delimiter = how.delimiter or ("\t" if kind == ".tsv" else ",")
-            return _delimited(decoded(path, how.encoding), delimiter, how.source_columns(), spill)
-    except (duckdb.Error, pa.ArrowException, calamine.CalamineError, zipfile.BadZipFile, OSError) as error:
+            return _delimited(decoded(path, how.encoding), delimiter, how, spill)
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise BadInput(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
     raise BadInput(
         f"{path}: {kind or 'no ending'} is not read; .csv, .tsv, .txt (each also .gz), .xlsx and .parquet are"
@@ -106,48 +106,36 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, how: TableMapping, s
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
     """Read every page once with pyarrow, which verifies checksums; DuckDB ignores them (silently wrong sums)."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        _distinct(file.schema_arrow.names, file.schema_arrow.names, path)
+        written = file.schema_arrow.names
+        names = _distinct([composed(name) for name in written], [composed(name) for name in written], path)
         for _ in file.iter_batches(batch_size=BATCH_ROWS):
             pass
     relation = f"read_parquet({sql_file(path)}, hive_partitioning = false)"
-    return Source(path, relation, {row[0]: row[1] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()})
+    if names != written:
+        renamed = (f"{quote(old)} AS {quote(new)}" for old, new in zip(written, names, strict=True))
+        relation = f"(SELECT {', '.join(renamed)} FROM {relation})"
+    types = {row[0]: row[1] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()}
+    return Source(path, path.name, relation, types)
 
 
 def _workbook(path: Path, how: TableMapping, spill: Path) -> Source:
-    """Write one sheet of a workbook as text: numbers plainly, dates as ISO."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > SHEET_RATIO * path.stat().st_size:
-            raise BadInput(f"{path}: grows more than {SHEET_RATIO} times when unpacked; that is no table")
-    with calamine.CalamineWorkbook.from_path(path) as book:
-        name = how.sheet or book.sheet_names[0]
-        if name not in book.sheet_names:
-            raise BadInput(f"{path}: no sheet {name!r}{nearest(name, book.sheet_names)}")
-        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-    if not rows:
-        raise BadInput(f"{path}: EMPTY_FILE: sheet {name!r} has no rows and no header")
+    """Write one sheet of a workbook as text, line for line."""
+    rows = sheet_rows(path, how.sheet)
     text = spill / f"sheet{len(list(spill.iterdir()))}.csv"
     with text.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
-    source = _delimited(Decoded(text, "utf-8"), ",", how.source_columns(), spill)
-    return Source(path, source.relation, source.types, source.records)
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    return _delimited(Decoded(text, "utf-8", called=path), ",", how, spill)
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
-    return value.isoformat() if isinstance(value, date) else str(value).replace("\r", " ").replace("\n", " ")
-
-
-def _delimited(text: Decoded, delimiter: str, wanted: Sequence[str], spill: Path) -> Source:
+def _delimited(text: Decoded, delimiter: str, how: TableMapping, spill: Path) -> Source:
     """Find the header and the records; DuckDB gets the file itself if it is plain, else its good records."""
     if len(delimiter) != 1 or not delimiter.isascii():
         raise BadInput(f"delimiter: {delimiter!r} is not one ASCII character")
-    header, first_line = _header(text, delimiter)
-    header = _distinct(header, wanted, text.path)
+    wanted = how.source_columns()
+    header, first_line = _header(text, delimiter, how.header, wanted)
+    header = _distinct(header, wanted, text.named)
     records = scan(_body(text, first_line), delimiter, len(header), first_line)
-    _refuse_broken(text.path, records, len(header))
+    _refuse_broken(text.named, records, len(header))
     readable, skip = text.path, first_line - 1
     if not (records.is_plain and text.is_utf8):
         readable, skip = spill / f"clean{len(list(spill.iterdir()))}.csv", 0
@@ -160,8 +148,8 @@ def _delimited(text: Decoded, delimiter: str, wanted: Sequence[str], spill: Path
         f" quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = true,"
         f" strict_mode = true, null_padding = false, max_line_size = {2 * LONGEST})"
     )
-    notes = [f"{text.path.name}: looks garbled: {text.garbled!r}; is its encoding right?"] if text.garbled else []
-    return Source(text.path, relation, dict.fromkeys(header, "VARCHAR"), records, notes)
+    notes = [f"{text.named}: looks garbled: {text.garbled!r}; is its encoding right?"] if text.garbled else []
+    return Source(text.named, text.named.name, relation, dict.fromkeys(header, "VARCHAR"), records, notes)
 
 
 def _refuse_broken(path: Path, records: Records, width: int) -> None:
@@ -175,17 +163,29 @@ def _refuse_broken(path: Path, records: Records, width: int) -> None:
         )
 
 
-def _header(text: Decoded, delimiter: str) -> tuple[list[str], int]:
-    """Read the header and the physical line after it."""
+def _header(text: Decoded, delimiter: str, at: int, wanted: Sequence[str]) -> tuple[list[str], int]:
+    """Read the header, which stands on line ``at``, and give the physical line after it."""
     head = b"".join(itertools.islice(text.chunks(), 1)).decode("utf-8", "ignore")
-    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
+    lines = io.StringIO(head, newline="")
+    above = sum(1 for _ in itertools.islice(lines, at - 1))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
-        header = next(reader, [])
+        header = [composed(name) for name in next(reader, [])]
     except csv.Error as error:
-        raise BadInput(f"{text.path}: its header cannot be read: {error}") from None
+        raise BadInput(f"{text.named}: its header cannot be read: {error}") from None
+    if not set(wanted) <= set(header) and (better := _header_line(head, delimiter, wanted, len({*header} & {*wanted}))):
+        raise BadInput(f"{text.named}: line {better} looks like the header, not line {at}: give `header: {better}`")
     if not any(header):
-        raise BadInput(f"{text.path}: EMPTY_FILE: its first line is blank; a header is expected there")
-    return [name or f"column{number}" for number, name in enumerate(header, 1)], reader.line_num + 1
+        raise BadInput(f"{text.named}: EMPTY_FILE: its line {at} is blank; a header is expected there")
+    return [name or f"column{number}" for number, name in enumerate(header, 1)], above + reader.line_num + 1
+
+
+def _header_line(head: str, delimiter: str, wanted: Sequence[str], least: int) -> int | None:
+    """Find the line at a file's top that names the most columns, if those are more than ``least``."""
+    lines = itertools.islice(io.StringIO(head, newline=""), LOOKED_AT)
+    rows = (row for line in lines for row in csv.reader([line], delimiter=delimiter))
+    named = [len({composed(cell) for cell in row} & {*wanted}) for row in rows]
+    return named.index(max(named)) + 1 if max(named, default=0) > least else None
 
 
 def _body(text: Decoded, first_line: int) -> Iterator[bytes]:
@@ -225,7 +225,7 @@ def expect_columns(source: Source, wanted: Sequence[str]) -> None:
     missing = [name for name in dict.fromkeys(wanted) if name not in found]
     if missing:
         raise BadInput(
-            f"{source.path.name}: no column {missing[0]}{nearest(missing[0], found)}\n"
+            f"{source.name}: no column {missing[0]}{nearest(missing[0], found)}\n"
             f"  missing: {', '.join(missing)}\n  found: {', '.join(found)}"
         )
     for name in wanted:

@@ -4,7 +4,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.door.mapping import Mapping, TableMapping, nearest, place_in
+from features.door.computed import place_in
+from features.door.mapping import Mapping, TableMapping, nearest
 from features.door.quarantine import LEADING, kept_as
 from features.errors import BadInput
 
@@ -63,6 +64,7 @@ def _requeued(mapping: Mapping, path: Path) -> tuple[str, TableMapping]:
             "source": path.name,
             "encoding": "utf-8",
             "delimiter": ",",
+            "header": 1,
             "formats": list(dict.fromkeys([*how.formats, *WRITTEN])),
             "join": None,
             "fill_down": None,

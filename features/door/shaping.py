@@ -9,7 +9,8 @@ import duckdb
 import pyarrow as pa
 from duckdb.func import PythonUDFType
 
-from features.door.mapping import Computed, FillDown, JoinedFile, TableMapping, place_in
+from features.door.computed import Computed, place_in
+from features.door.mapping import FillDown, JoinedFile, TableMapping
 from features.door.readers import Source, expect_columns, locate, open_source
 from features.errors import BadInput
 from features.sql import quote
@@ -18,18 +19,24 @@ ROW = "okaeri_row"  # the number of a source's row, where its order has to be ke
 
 
 def shaped(
-    con: duckdb.DuckDBPyConnection, name: str, path: Path, how: TableMapping, files: Sequence[Path], spill: Path
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    path: Path,
+    called: str,
+    how: TableMapping,
+    files: Sequence[Path],
+    spill: Path,
 ) -> Source:
-    """Open a table's source and give its rows as its mapping reads them, in the file's order.
+    """Open a table's source, ``called`` by some name, and give its rows as its mapping reads them, in the file's order.
 
     Raises
     ------
     BadInput
         Naming the joined file that is absent or ambiguous, or a column that is.
     """
-    source = open_source(con, path, how, spill)
+    source = replace(open_source(con, path, how, spill), name=called)
     if how.join is not None:
-        source = _joined(con, source, how, how.join, _joined_file(name, how.join, files), spill)
+        source = _joined(con, source, how, how.join, _joined_file(table, how.join, path, files), spill)
     if how.fill_down is not None:
         source = _filled(source, how.fill_down)
     for column in how.columns.values():
@@ -40,11 +47,18 @@ def shaped(
     return source
 
 
-def _joined_file(name: str, join: JoinedFile, files: Sequence[Path]) -> Path:
+def _joined_file(table: str, join: JoinedFile, path: Path, files: Sequence[Path]) -> Path:
+    """Find the file to join: of several the one beside the source."""
     found = locate(join.source, files)
     if not found:
-        raise BadInput(f"{name}: no file given matches {join.source!r}, which its mapping joins")
-    return found[0]
+        raise BadInput(f"{table}: no file given matches {join.source!r}, which its mapping joins")
+    beside = [other for other in found if other.parent == path.parent] if len(found) > 1 else found
+    if len(beside) != 1:
+        raise BadInput(
+            f"{table}: {len(beside) or len(found)} files match {join.source!r}, which its mapping joins to {path},"
+            f" among them {found[0]} and {found[1]}; give one, or one beside each source in a folder of its own"
+        )
+    return beside[0]
 
 
 def _joined(

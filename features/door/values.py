@@ -6,39 +6,23 @@ from dataclasses import dataclass
 import duckdb
 
 from features.door import instants
-from features.door.mapping import Computed, Condition, Mapping, TableMapping, When, place_in
+from features.door.computed import Computed, Condition, When, place_in
+from features.door.lossless import expect_type
+from features.door.mapping import Mapping, TableMapping
+from features.door.numerals import DIGITS, sql_plain
+from features.door.personal import EMAIL, PHONE
 from features.door.readers import Source
 from features.door.records import AT, CONTROL, DASH, EVERY, LONG, PLUS, SPACE
 from features.door.secret import sql_keyed
 from features.door.tables import STORED_AS, Column, Table
-from features.errors import BadInput
 from features.sql import literal, quote
 
 # Engineering bounds, 2026-11-21: wider than any shop seen, narrower than what overflows DECIMAL(18,4).
 LARGEST_AMOUNT = 1_000_000_000
 EARLIEST, LATEST = "1990-01-01", "2100-01-01"
 ID_LENGTH = 64
-INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-NUMBERS = (*INTEGERS, "FLOAT", "DOUBLE", "DECIMAL")
-# Which source types each kind takes besides text; anything else would lose something or mean something else.
-TAKES: dict[str, tuple[str, ...]] = {
-    "id": (*INTEGERS, "FLOAT", "DOUBLE", "UUID", "ENUM"),
-    "text": (*NUMBERS, "UUID", "ENUM", "BOOLEAN"),
-    "word": (*INTEGERS, "ENUM", "BOOLEAN"),
-    "instant": ("TIMESTAMP", "DATE", *INTEGERS),
-    "day": ("TIMESTAMP", "DATE", *INTEGERS),
-    "amount": NUMBERS,
-    "quantity": NUMBERS,
-    "integer": NUMBERS,
-    "boolean": ("BOOLEAN", *INTEGERS, "ENUM"),
-}
 CONTROLS = r"[\x00-\x1f\x7f]"
-DIGITS = "[+-]?[0-9]+([.][0-9]+)?"
 MANGLED = r"[0-9]([.][0-9]+)?[eE][+][0-9]{1,3}"  # what a spreadsheet makes of a long number
-EMAIL = r"[^@\s]+@[^@\s]+[.][A-Za-z]{2,}"
-PHONE = r"(\+[0-9]{1,3}[- ]?|0)[0-9]{1,4}[- ][0-9]{1,4}[- ][0-9]{3,4}"
-FULL_WIDTH = ("０１２３４５６７８９．，－＋　", "0123456789.,-+ ")
-
 
 Faults = tuple[tuple[str, str], ...]  # (condition, code) over the columns said_X and X
 
@@ -94,6 +78,16 @@ class Values:
         """Write every mapped column, in the order of the canonical table."""
         return [self._typed(self.table.column(name)) for name in self.table.names if name in self.how.columns]
 
+    def unexpecting(self) -> list[Column]:
+        """List the columns of text in which the mapping expects neither addresses nor telephone numbers."""
+        named = [self.table.column(name) for name in self.how.columns]
+        return [c for c in named if c.kind in ("id", "text") and self._is_unexpecting(c, self._said(c)[1])]
+
+    def _is_unexpecting(self, column: Column, kind: str) -> bool:
+        source = self.how.columns[column.name]
+        is_made = isinstance(source, Computed) and (source.hmac is not None or source.constant is not None)
+        return kind == "VARCHAR" and not is_made and column.name not in self.how.personal_data
+
     def collisions(self, con: duckdb.DuckDBPyConnection) -> list[str]:
         """List ids that are written differently and become one by the mapping's `ids` (faults.md A17)."""
         told = []
@@ -106,9 +100,7 @@ class Values:
                     f" FROM {self.source.relation} WHERE {quote(str(column))} <> '' GROUP BY {value}"
                     " HAVING len(written) > 1 ORDER BY written LIMIT 20"
                 ).fetchall()
-                told += [
-                    f"{self.source.path.name}: {name}: made one by `ids`: {', '.join(map(repr, w))}" for (w,) in same
-                ]
+                told += [f"{self.source.name}: {name}: made one by `ids`: {', '.join(map(repr, w))}" for (w,) in same]
         return told
 
     def _typed(self, column: Column) -> Typed:
@@ -163,7 +155,7 @@ class Values:
             return f"concat_ws({literal(source.separator)}, {', '.join(_nonempty(name) for name in source.join)})"
         names, operator = (source.sum, " + ") if source.sum is not None else (source.product or [], " * ")
         texts = [f"CAST({quote(name)} AS VARCHAR)" for name in (*names, *(source.less or ()))]
-        exact = [f"TRY_CAST({self._plain(text)} AS {STORED_AS['amount']})" for text in texts]
+        exact = [f"TRY_CAST({sql_plain(text, self.how.numbers)} AS {STORED_AS['amount']})" for text in texts]
         off = "".join(f" - coalesce({number}, 0)" for number in exact[len(names) :])
         # a part that is no number is shown as it stands, so that the row is quarantined with it
         wrong = " ".join(
@@ -228,10 +220,8 @@ class Values:
 
     def _personal(self, column: Column, kind: str) -> Faults:
         """Write the test for e-mail addresses and telephone numbers where the mapping does not expect them."""
-        source, name = self.how.columns[column.name], quote(column.name)
-        if isinstance(source, Computed) and (source.hmac is not None or source.constant is not None):
-            return ()
-        if kind != "VARCHAR" or column.name in self.how.personal_data:
+        name = quote(column.name)
+        if not self._is_unexpecting(column, kind):
             return ()
         marks = self._marks(column)
         plus = f" OR starts_with({name}, '+')" if marks & PLUS else ""
@@ -248,71 +238,13 @@ class Values:
         faults = ((huge, "RANGE"), *_unread(column, "BAD_NUMBER"), (beyond, "RANGE"))
         if kind != "VARCHAR":
             return f"TRY_CAST({said} AS {stored})", beyond, faults
-        plain = self._plain(said)
+        plain = sql_plain(said, self.how.numbers)
         number = f"CASE WHEN regexp_full_match({plain}, '{DIGITS}') THEN TRY_CAST({plain} AS {stored}) END"
         return number, beyond, faults
-
-    def _plain(self, text: str) -> str:
-        """Write the forms of numbers the mapping allows as plain digits; other texts stay as they are."""
-        n = self.how.numbers
-        if n.full_width:
-            text = f"translate({text}, {literal(FULL_WIDTH[0])}, {literal(FULL_WIDTH[1])})"
-        for sign in n.strip:
-            text = f"replace({text}, {literal(sign)}, '')"
-        if n.strip:
-            text = f"trim({text})"
-        if n.thousands is not None:
-            mark = "[.]" if n.thousands == "." else n.thousands
-            grouped = f"[+-]?[0-9]{{1,3}}({mark}[0-9]{{3}})+([{n.decimal}][0-9]+)?"
-            text = (
-                f"CASE WHEN regexp_full_match({text}, {literal(grouped)})"
-                f" THEN replace({text}, {literal(n.thousands)}, '') ELSE {text} END"
-            )
-        if n.decimal == ",":  # a full stop is no decimal sign here
-            text = f"CASE WHEN contains({text}, '.') THEN 'x' ELSE replace({text}, ',', '.') END"
-        return text
-
-
-def expect_type(source: Source, name: str, kind: str, column: Column) -> None:
-    """Check that a typed source column can become a canonical one without loss (faults.md A29).
-
-    Raises
-    ------
-    BadInput
-        Naming the column and both types.
-    """
-    if not kind.startswith(TAKES[column.kind]):
-        taken = ", ".join(dict.fromkeys(("text", *(t.lower() for t in TAKES[column.kind]))))
-        raise BadInput(
-            f"{source.path}: column {name} is {kind}, {column.name} is {column.kind} and takes {taken}; cast it before"
-        )
 
 
 def _nonempty(name: str) -> str:
     return f"nullif(CAST({quote(name)} AS VARCHAR), '')"
-
-
-def expect_whole_ids(con: duckdb.DuckDBPyConnection, table: Table, how: TableMapping, source: Source) -> None:
-    """Check that ids that came as floating-point numbers (pandas does that to columns with gaps) are whole.
-
-    Raises
-    ------
-    BadInput
-        Naming the column, both types and the first value that would be lost.
-    """
-    for name, column in how.columns.items():
-        if not isinstance(column, str) or table.column(name).kind != "id":
-            continue
-        if source.types[column] in ("FLOAT", "DOUBLE"):
-            wrong = con.execute(
-                f"SELECT {quote(column)} FROM {source.relation} WHERE NOT isnan({quote(column)})"
-                f" AND ({quote(column)} <> floor({quote(column)}) OR abs({quote(column)}) >= 9e15) LIMIT 1"
-            ).fetchone()
-            if wrong is not None:
-                raise BadInput(
-                    f"{source.path}: column {column} is {source.types[column]} and holds {wrong[0]!r}, which is no"
-                    f" whole number; {name} is id: write the column as text"
-                )
 
 
 def _unread(column: Column, code: str) -> tuple[tuple[str, str], ...]:

@@ -30,7 +30,7 @@ def ingest(
     if out is not None:
         raise typer.BadParameter("--out goes with --infer")
     from features.door.ingest import ingest as take_in
-    from features.door.mapping import load_mapping, mapping_path
+    from features.door.mapping_file import load_mapping, mapping_path
     from features.home import Home
 
     path = mapping_path(shop)

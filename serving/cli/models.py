@@ -98,7 +98,7 @@ def backtest(
 ) -> None:
     """Judge one question at past cut-offs, beside its baselines, with intervals."""
     from features.door.ingest import ingest
-    from features.door.mapping import load_mapping, mapping_path
+    from features.door.mapping_file import load_mapping, mapping_path
     from features.home import Home
     from features.shop import open_shop
     from training.backtest import backtest as judge

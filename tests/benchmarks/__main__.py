@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 from feature_repo.store import Store
 from features import catalog
 from features.door.ingest import ingest
-from features.door.mapping import load_mapping, mapping_path
+from features.door.mapping_file import load_mapping, mapping_path
 from features.door.tables import STORED_AS
 from features.frame import feature_frame
 from features.home import Home

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.door.ingest import ingest
-from features.door.mapping import load_mapping
+from features.door.mapping_file import load_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
 

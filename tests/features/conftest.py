@@ -13,7 +13,7 @@ import pytest
 
 from features import frame
 from features.door.ingest import Ledger, ingest
-from features.door.mapping import SHOPS, load_mapping
+from features.door.mapping_file import SHOPS, load_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
 from tests.worlds import AS_OF, COLUMNS, Toy, at, number

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 Row = Mapping[str, object]
 
@@ -130,6 +132,39 @@ def write(
     writer.writeheader()
     writer.writerows(rows)
     path.write_bytes(text.getvalue().encode(encoding))
+    return path
+
+
+def workbook(path: Path, *sheets_and_rows: Any) -> Path:
+    """Write the smallest workbook Office Open XML allows (ECMA-376): names of sheets, each with its rows."""
+    main, rel = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org"
+    inline = '<c t="inlineStr"><is><t>{}</t></is></c>'
+    sheets = dict(enumerate(zip(sheets_and_rows[::2], sheets_and_rows[1::2], strict=True), 1))
+    kind = f'Type="{rel}/officeDocument/2006/relationships'
+    files = {
+        "[Content_Types].xml": f'<Types xmlns="{rel}/package/2006/content-types"><Default Extension="rels" ContentType='
+        '"application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType='
+        '"application/xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{rel}/package/2006/relationships"><Relationship Id="r1" '
+        f'{kind}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{rel}/officeDocument/2006/relationships"><sheets>'
+        + "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, (name, _) in sheets.items())
+        + "</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{rel}/package/2006/relationships">'
+        + "".join(f'<Relationship Id="r{n}" {kind}/worksheet" Target="worksheets/sheet{n}.xml"/>' for n in sheets)
+        + "</Relationships>",
+    }
+    for n, (_, table) in sheets.items():
+        cells = "".join(
+            "<row>"
+            + "".join(f"<c><v>{v}</v></c>" if isinstance(v, int | float) else inline.format(v) for v in row)
+            + "</row>"
+            for row in table
+        )
+        files[f"xl/worksheets/sheet{n}.xml"] = f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
     return path
 
 

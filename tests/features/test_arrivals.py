@@ -6,7 +6,7 @@ import pytest
 
 from features import arrivals
 from features.arrivals import late_tables
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.errors import BadInput
 from tests.features.test_frame import ONE_OF_EACH, one_order
 from tests.worlds import NOW, at, mapping_text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.errors import BadInput
 from tests.worlds import lake_rows
 

@@ -1,6 +1,7 @@
 """The additive table: orders kept, returned, cancelled and late, by hand; any split into loads comes to the same."""
 
 import itertools
+from datetime import date
 
 import duckdb
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from features.interactions import interactions
 from tests.features.test_frame import ONE_OF_EACH, one_order
-from tests.worlds import at, examples, histories, instant, lake_rows, number
+from tests.worlds import FIRST, at, examples, histories, instant, known_at, lake_rows, number
 
 
 def line(order, day, quantity, revenue, **more):
@@ -172,6 +173,17 @@ def test_a_load_writes_only_what_it_changes(new_toy):
         assert sorted(rows.fetchall()) == [(number(0), number(9), -1, 0), (number(9), number(9), 0, -100)]
 
 
+@pytest.mark.parametrize("loads", [(0, 0), (0, 1), (1, 0)])
+def test_who_ordered_and_cancelled_within_a_day_had_ordered(new_toy, loads):
+    toy = new_toy(["order_lines"])
+    said = [line("o", 3, 1, 100, line_no=1), line("o", 3, 1, 100, line_no=1, status="cancelled", known_at=at(3, 20))]
+    for nth in (0, 1):
+        if rows := [row for row, load in zip(said, loads, strict=True) if load == nth]:
+            toy.load({"order_lines": rows})
+    days = lake_rows(toy.shop, "days", "customer_id")
+    assert (set(days.customer_id), days.orders.sum(), days.revenue.sum()) == ({"a"}, 0, 0)
+
+
 # ---- laws -------------------------------------------------------------------------------------------------------
 
 
@@ -187,8 +199,24 @@ def total(shop, table):
         ).df()
 
 
+@st.composite
+def undone_histories(draw):
+    """Draw a shop some of whose lines are told again under their own number: cancelled, or a return of them."""
+    history = draw(histories())
+    for row in [row for row in history["order_lines"] if row["status"] in ("", "ok") and row["quantity"] > 0]:
+        day, delay = (date.fromisoformat(row["ordered_at"][:10]) - FIRST).days, draw(st.sampled_from([0, 1, 30]))
+        again = {
+            "cancelled": {"status": "cancelled", "known_at": known_at(day, delay)},
+            "with a minus": {"status": "cancelled", "known_at": known_at(day, delay), "quantity": -row["quantity"]},
+            "returned": {"ordered_at": at(day + 1 + delay), "quantity": -row["quantity"], "known_at": ""},
+        }
+        how = draw(st.sampled_from([None, None, *again]))
+        history["order_lines"] += [row | again[how]] if how else []
+    return history
+
+
 @examples(4)
-@given(history=histories(), cuts=st.lists(st.integers(0, 3), min_size=1, max_size=9))
+@given(history=undone_histories(), cuts=st.lists(st.integers(0, 3), min_size=1, max_size=9))
 def test_any_split_into_loads_comes_to_the_same(look, new_toy, history, cuts):
     whole = {table: [*ONE_OF_EACH.get(table, [one_order("b")]), *rows] for table, rows in history.items()}
     loads = [{table: rows[:1] for table, rows in whole.items()} | {"products": ONE_OF_EACH["products"]}, {}, {}, {}]

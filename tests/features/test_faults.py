@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-import zipfile
+import unicodedata
 
 import pandas as pd
 import pyarrow as pa
@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.errors import BadInput, Refused
 from features.frame import feature_frame
 from features.trace import trace
 from features.volume import expect_usual_volume
+from tests.features.exports import workbook
 from tests.features.test_frame import one_order
 from tests.features.test_ingest import HEADER, PLAIN, order, quarantine, rows, take
 from tests.worlds import Toy, at, examples, instant, lake_rows, mapping_text, number
@@ -354,6 +355,42 @@ def test_a_line_sent_again_as_cancelled_undoes_its_first_word(new_toy, numbered,
     assert total(toy, 30) == (1, 100)
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize("told", ["cancelled", "cancelled with a minus", "returned"])
+def test_a_cancellation_told_before_its_order_undoes_it_from_when_both_are_known(new_toy, numbered, told):
+    mapping = mapping_with("") if numbered else mapping_with("").replace(b"line_no: line_no, ", b"")
+    toy = new_toy(["order_lines"], mapping=mapping)
+    said = [
+        one_order(line_no=1, known_at=at(3)),
+        one_order(line_no=1, known_at=at(8), status="cancelled", quantity=1 if told == "cancelled" else -1)
+        if told != "returned"
+        else one_order(line_no=1, ordered_at=at(8), quantity=-1, revenue=-100),
+        one_order("b", order_id="other", line_no=1),
+    ]
+    ledgers = [toy.load({"order_lines": [row]}) for row in said[::-1]]
+    assert [total(toy, day) for day in (2, 5, 30)] == [(1, 100), (2, 200), (1, 100)]
+    assert [ledger.accepted for ledger in ledgers] == [1, 1, 1]
+    version = toy.shop.version
+    assert [toy.load({"order_lines": [row]}).duplicates for row in said] == [1, 1, 1]
+    assert toy.shop.version == version, "what was said again changes nothing"
+
+
+def test_a_second_order_under_a_cancelled_number_is_a_conflict_whichever_came_first(new_toy):
+    toy = new_toy(["order_lines"], mapping=mapping_with(""))
+    toy.load({"order_lines": [one_order(line_no=1, status="cancelled", known_at=at(8))]})
+    assert toy.load({"order_lines": [one_order(line_no=1)]}).accepted == 1
+    assert toy.load({"order_lines": [one_order(line_no=1, revenue=70)]}).reasons == {"order_lines.DUP_CONFLICT": 1}
+    assert [total(toy, day) for day in (5, 30)] == [(1, 100), (0, 0)]
+
+
+def test_a_return_can_be_cancelled_too(new_toy):
+    toy = new_toy(["order_lines"], mapping=mapping_with(""))
+    back = {"order_id": "r", "line_no": 1, "quantity": -1, "revenue": -100}
+    toy.load({"order_lines": [one_order(line_no=1), one_order("a", 4, **back)]})
+    toy.load({"order_lines": [one_order("a", 4, **back, status="cancelled", known_at=at(9))]})
+    assert [total(toy, day)[1] for day in (3, 7, 30)] == [100, 0, 100]
+
+
 def mapping_with(extra):
     """Write the mapping of a toy shop with all columns of order lines and one more key."""
     return mapping_text(["order_lines"]).replace(b"    columns", f"    {extra}\n    columns".encode(), 1)
@@ -373,6 +410,41 @@ def test_a_return_of_an_order_nobody_knows_or_not_yet_made_is_quarantined(new_to
     assert ledger.notes["order_lines.returns_without_order"] == 1
     later = toy.load({"order_lines": [one_order("a", 20, **back, returns_order_id="o", line_no=5)]})
     assert later.accepted == 1, "an order of an earlier load is known"
+
+
+# ---- names as another system writes them ------------------------------------------------------------------------
+
+GADGET = {"o": "ガジェット番号", "c": "お客様番号", "f": "注文データ"}  # each with a letter that has two spellings
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("in_file", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_mapping", ["NFC", "NFD"])
+def test_a_name_is_the_same_however_its_letters_are_composed(new_toy, kind, in_file, in_mapping):
+    written, meant = (
+        {key: unicodedata.normalize(form, name) for key, name in GADGET.items()} for form in (in_file, in_mapping)
+    )
+    mapping = (
+        PLAIN.replace("product_id: product_id", f"product_id: {meant['o']}")
+        .replace("customer_id: customer_id", f"customer_id: {{first: [{meant['c']}]}}")
+        .replace("orders*", f"{meant['f']}*")
+    )
+    toy = new_toy(
+        ["order_lines"], mapping=f"{mapping}    set_aside: [{{reason: x, when: {{{meant['c']}: b}}}}]\n".encode()
+    )
+    path = toy.folder / f"{written['f']}.{kind}"
+    names = [{"product_id": written["o"], "customer_id": written["c"]}.get(name, name) for name in HEADER.split(",")]
+    lines = [order(1, product_id="ガ"), order(2, customer_id="b")]
+    path.write_text("\n".join([",".join(names), *lines]), encoding="utf-8")
+    if kind == "parquet":
+        table = pd.read_csv(path, dtype=str)
+        path.unlink()
+        pq.write_table(pa.Table.from_pandas(table), path)
+    drop = toy.folder / "drop"
+    drop.mkdir()
+    path.rename(drop / path.name)
+    assert toy.take([drop]).as_dict()["set_aside"] == 1
+    assert kept(toy, "product_id") == ["ガ"], "values stay as they are written"
 
 
 # ---- quarantine, and back ---------------------------------------------------------------------------------------
@@ -534,6 +606,46 @@ def test_a_column_of_addresses_is_refused_and_a_stray_one_is_hidden(mapped, who)
     assert take(allowed, rows(order(1, customer_id=who))).accepted == 1
 
 
+PHONES = {
+    "mobile": lambda n: f"0{'789'[n % 3]}0{10_000_000 + n}",
+    "landline": lambda n: f"03{31_000_000 + n}",
+    "abroad": lambda n: f"+8190{10_000_000 + n}",
+    "of a spreadsheet": lambda n: f"'070{10_000_000 + n}",
+}
+
+
+@pytest.mark.parametrize("form", PHONES)
+def test_a_column_of_telephone_numbers_without_hyphens_is_refused_and_nearly_one_is_not(mapped, new_toy, form):
+    def told(phones, others):
+        ids = [PHONES[form](n) for n in range(phones)] + [f"{n:05}" for n in range(others)]
+        return rows(*(order(n, customer_id=c) for n, c in enumerate(ids)))
+
+    said = refused(mapped(), told(27, 3))
+    assert said.startswith("orders.csv: PERSONAL_DATA: 27 of 30 values look like telephone numbers: column customer_id")
+    assert "first on line 2" in said and PHONES[form](0) not in said
+    assert take(mapped(), told(26, 3)).accepted == 29, "89.7 % are not nearly all"
+    assert take(mapped(), told(19, 0)).accepted == 19, "nor are 19 a column"
+    assert take(mapped("personal_data: [customer_id]"), told(30, 0)).accepted == 30
+    keyed = PLAIN.replace("customer_id: customer_id", "customer_id: {hmac: customer_id}")
+    assert take(new_toy(mapping=keyed.encode()), told(30, 0)).accepted == 30
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("product_id", lambda n: f"0{663_713_001 + 7_001 * n}"),  # a clothes shop's articles: ten digits
+        ("order_id", lambda n: f"03{12_000_000 + n}"),  # the third shop's receipts
+        ("customer_id", lambda n: f"{n:010}"),
+        ("customer_id", lambda n: f"{n:011}"),
+        ("customer_id", lambda n: f"{49_012_345 + n:013}"),
+    ],
+)
+def test_ids_of_digits_with_leading_zeros_are_ordinary_ids(mapped, column, value):
+    toy = mapped()
+    assert take(toy, rows(*(order(n, **{column: value(n)}) for n in range(40)))).accepted == 40
+    assert set(kept(toy, column)) == {value(n) for n in range(40)}
+
+
 def test_an_address_is_kept_only_as_its_pseudonym(new_toy):
     mapping = PLAIN.replace("customer_id: customer_id", "customer_id: {hmac: customer_id}").encode()
     toy = new_toy(["order_lines"], mapping=mapping)
@@ -576,6 +688,33 @@ def test_of_a_folder_only_finished_regular_files_are_read_and_each_once(mapped):
     assert [w.split(": ", 1)[1].split(":")[0] for w in ledger.warnings] == ["skipped", "skipped", "ignored", "skipped"]
     again = toy.take([drop])
     assert (again.rows_in, again.duplicates) == (0, 0)
+
+
+def test_two_files_of_one_name_in_a_folder_are_told_apart_by_the_way_to_them(mapped):
+    toy = mapped("join: {source: 'people*', key: customer_id}", columns="channel: how, ")
+    drop = toy.folder / "drop"
+    for day, how in (("monday", "shop"), ("tuesday", "web")):
+        (drop / day).mkdir(parents=True)
+        (drop / day / "orders.csv").write_text(rows(order(day), order(f"{day}'s other", quantity="x")))
+        (drop / day / "people.csv").write_text(f"customer_id,how\na,{how}\n")
+    for file in drop.rglob("*.csv"):
+        file.with_name(f"{file.name}.done").touch()
+    assert toy.take([drop]).accepted == 2
+    assert kept(toy, "channel") == ["shop", "web"], "what is joined lies beside what it is joined to"
+    assert [(row["file"], row["line"]) for row in quarantine(toy.shop)] == [
+        ("monday/orders.csv", 3),
+        ("tuesday/orders.csv", 3),
+    ]
+    assert toy.take([drop]).rows_in == 0
+    for day in ("monday", "tuesday"):
+        with (drop / day / "orders.csv").open("a") as file:
+            file.write(order(f"{day}'s third") + "\n")
+    with pytest.raises(BadInput, match=r"tuesday/orders\.csv: another file given is called orders\.csv too"):
+        toy.take([drop / "monday", drop / "tuesday"])
+    (drop / "monday" / "people.csv").rename(drop / "tuesday" / "people2.csv")
+    (drop / "tuesday" / "people2.csv.done").touch()
+    with pytest.raises(BadInput, match=r"2 files match 'people\*', which its mapping joins to .*monday/orders\.csv"):
+        toy.take([drop])
 
 
 def test_a_file_still_being_written_waits_for_the_next_run(mapped):
@@ -635,38 +774,42 @@ def test_a_workbook_is_read_with_its_ids_and_days_as_they_stand(mapped, tmp_path
         mapped("sheet: orders").take([path_with(tmp_path, "order")])
 
 
+TITLE = ["売上明細,,,,,", "期間,2024-01-01,から,,,", ""]
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_header_below_a_title_is_named_and_read_where_the_mapping_says(mapped, tmp_path, kind):
+    path = tmp_path / f"orders.{kind}"
+    lines = [*TITLE, *rows(order(1), order(2, quantity="two")).splitlines()]
+    if kind == "csv":
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        workbook(path, "受注", [[line, *[""] * 5] if "," not in line else line.split(",") for line in lines])
+    with pytest.raises(BadInput, match=rf"orders\.{kind}: line 4 looks like the header, not line 1: give `header: 4`"):
+        mapped().take([path])
+    toy = mapped("header: 4")
+    assert toy.take([path]).reasons == {"order_lines.BAD_NUMBER": 1}
+    assert (kept(toy, "order_id"), quarantine(toy.shop)[0]["line"]) == (["o1"], 6)
+    with pytest.raises(BadInput, match=r"line 4 looks like the header, not line 3"):
+        mapped("header: 3").take([path])
+
+
+def test_each_sheet_of_a_workbook_is_a_table_and_its_rows_are_counted(new_toy, tmp_path):
+    path = tmp_path / "orders.xlsx"
+    orders = [["order_id", "customer_id", "ordered_at", "product_id", "quantity", "revenue"], *[
+        ["o1", "a", "2024-01-02", "p", 1, 10], ["o2", "a", "2024-01-02", "p", 1, 10]]]  # fmt: skip
+    workbook(path, "受注", orders, "商品", [["product_id", "name"], ["p", "石鹸"], ["", "?"], ["q", "茶"]])
+    products = "  products: {source: 'orders*', sheet: 商品, columns: {product_id: product_id, name: name}}\n"
+    toy = new_toy(["order_lines"], mapping=(PLAIN + products).encode())
+    ledger = toy.take([path])
+    assert (ledger.rows_in, ledger.accepted, ledger.reasons) == (5, 4, {"products.EMPTY": 1})
+
+
 def path_with(folder, sheet):
     """Write a workbook with one empty sheet of this name."""
     path = folder / "orders_b.xlsx"
     workbook(path, sheet, [["a"]])
     return path
-
-
-def workbook(path, sheet, table):
-    """Write the smallest workbook Office Open XML allows (ECMA-376)."""
-    main, rel = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org"
-    inline = '<c t="inlineStr"><is><t>{}</t></is></c>'
-    cells = "".join(
-        "<row>"
-        + "".join(f"<c><v>{v}</v></c>" if isinstance(v, int | float) else inline.format(v) for v in row)
-        + "</row>"
-        for row in table
-    )
-    files = {
-        "[Content_Types].xml": f'<Types xmlns="{rel}/package/2006/content-types"><Default Extension="rels" ContentType='
-        '"application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType='
-        '"application/xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{rel}/package/2006/relationships"><Relationship Id="r1" Type='
-        f'"{rel}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{rel}/officeDocument/2006/relationships"><sheets>'
-        f'<sheet name="{sheet}" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{rel}/package/2006/relationships"><Relationship Id="r1"'
-        f' Type="{rel}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>',
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
 
 
 # ---- A36, A37: what a person should look at ---------------------------------------------------------------------

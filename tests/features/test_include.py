@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from features.door.mapping import load_mapping, parse_mapping
+from features.door.mapping_file import load_mapping, parse_mapping
 from features.errors import BadInput
 
 HEAD = b"shop: mine\ncurrency: GBP\ntax: excluded\npredict: {lookback_days: 56, min_order_days: 1}\n"

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from features.door.infer import infer
 from features.door.infer.columns import look
 from features.door.infer.sample import delimiter_of, encoding_of, take_sample
-from features.door.mapping import SHOPS, parse_mapping
+from features.door.mapping_file import SHOPS, parse_mapping
 from features.errors import BadInput
 from features.shop import open_shop
 from features.simulate import simulate
@@ -232,27 +232,193 @@ def test_files_that_are_no_table_are_told_with_what_was_seen(tmp_path):
         infer([path])
 
 
+# ---- what the lines tell ----------------------------------------------------------------------------------------
+
+
+def orders_csv(tmp_path, header, *lines, encoding="utf-8"):
+    path = tmp_path / "orders.csv"
+    path.write_text("\n".join([header, *lines]) + "\n", encoding=encoding)
+    return path
+
+
+def test_a_column_that_counts_each_orders_lines_is_their_number_and_equal_lines_stay(tmp_path):
+    lines = ["1,1,a,2024-01-01,p,1,5", "1,2,a,2024-01-01,p,1,5", "2,1,a,2024-01-02,p,1,5", "2,2,a,2024-01-02,q,1,5"]
+    path = orders_csv(tmp_path, "order_id,#,customer_id,ordered_at,product_id,quantity,revenue", *lines)
+    text = infer([path]).text
+    assert mapping_of(text).tables["order_lines"].columns["line_no"] == "#"
+    assert "line_no: '#'" in text and "CHECK: it counts each order's lines from 1" in text
+    assert "repeats: keep" not in text
+    assert len(accepted(tmp_path / "inferred", text, [path])[1]) == 4
+
+
+@pytest.mark.parametrize(("second", "said"), [("p", "1 rows are the same as another"), ("q", "none is the same")])
+def test_without_a_line_number_a_proposal_says_what_becomes_of_equal_lines(tmp_path, second, said):
+    path = orders_csv(tmp_path, LINES.strip(), "1,a,2024-01-01,p,1,5", f"1,a,2024-01-01,{second},1,5")
+    text = infer([path]).text
+    assert "# repeats: keep   # CHECK: no column numbers an order's lines" in text and said in text
+    assert mapping_of(text).tables["order_lines"].repeats == "drop", "never applied by itself"
+    kept = text.replace("    # repeats: keep ", "    repeats: keep ")
+    assert len(accepted(tmp_path / "dropped", text, [path])[1]) == len({"p", second})
+    assert len(accepted(tmp_path / "kept", kept, [path])[1]) == 2
+
+
+@pytest.mark.parametrize(("words", "named"), [(["完了", "保留"], "保留"), (["01", "x9"], "01, x9")])
+def test_a_status_word_nobody_can_be_sure_of_is_asked_about(tmp_path, words, named):
+    lines = [f"{n},a,2024-01-0{n + 1},p,1,5,{word}" for n, word in enumerate(words)]
+    (asked,) = infer([orders_csv(tmp_path, LINES.strip() + ",受注ステータス", *lines)]).todo
+    assert asked.startswith("tables.order_lines.") and "受注ステータス looks like status" in asked and named in asked
+
+
+EXPORTS = {  # the headers of shops' systems, as their manuals and exports have them in 2026
+    "WooCommerce": (
+        "Order Number,Order Status,Order Date,Customer User ID,SKU,Item #,Item Name,Quantity (- Refund),Item Cost",
+        {"order_id": "Order Number", "status": "Order Status", "ordered_at": "Order Date", "line_no": "Item #",
+         "customer_id": "Customer User ID", "product_id": "SKU", "quantity": "Quantity (- Refund)",
+         "revenue": {"product": ["Quantity (- Refund)", "Item Cost"]}},
+    ),
+    "Magento": (
+        "increment_id,status,created_at,customer_id,sku,name,qty_ordered,price,row_total",
+        {"order_id": "increment_id", "status": "status", "ordered_at": "created_at", "customer_id": "customer_id",
+         "product_id": "sku", "quantity": "qty_ordered", "revenue": "row_total"},
+    ),
+    "Amazon": (
+        "amazon-order-id,order-status,purchase-date,buyer-email,sku,product-name,quantity-shipped,currency,item-price",
+        {"order_id": "amazon-order-id", "status": "order-status", "ordered_at": "purchase-date",
+         "customer_id": {"hmac": "buyer-email"}, "product_id": "sku", "quantity": "quantity-shipped",
+         "currency": "currency", "revenue": "item-price"},
+    ),
+    "BASE": (
+        "注文ID,発送状況,注文日時,メールアドレス,商品ID,商品名,バリエーション,数量,価格",
+        {"order_id": "注文ID", "status": "発送状況", "ordered_at": "注文日時", "product_id": "商品ID",
+         "quantity": "数量", "customer_id": {"hmac": "メールアドレス"}, "revenue": {"product": ["数量", "価格"]}},
+    ),
+    "STORES": (
+        "オーダー番号,ステータス,オーダー日,購入者メールアドレス,品番,アイテム名,個数,販売価格（税込）",
+        {"order_id": "オーダー番号", "status": "ステータス", "ordered_at": "オーダー日", "product_id": "品番",
+         "customer_id": {"hmac": "購入者メールアドレス"}, "quantity": "個数",
+         "revenue": {"product": ["個数", "販売価格（税込）"]}},
+    ),
+    "MakeShop": (
+        "注文番号,処理状況,日付,会員ID,独自商品コード,商品名,数量,販売価格(消費税込)",
+        {"order_id": "注文番号", "status": "処理状況", "ordered_at": "日付", "customer_id": "会員ID",
+         "product_id": "独自商品コード", "quantity": "数量", "revenue": {"product": ["数量", "販売価格(消費税込)"]}},
+    ),
+    "futureshop": (
+        "受注コード,ステータス,注文日時,会員ID,商品番号,商品名,購入数量,販売単価",
+        {"order_id": "受注コード", "status": "ステータス", "ordered_at": "注文日時", "customer_id": "会員ID",
+         "product_id": "商品番号", "quantity": "購入数量", "revenue": {"product": ["購入数量", "販売単価"]}},
+    ),
+}  # fmt: skip
+VALUES = {"status": ["completed", "cancelled"], "quantity": [2, 1], "currency": ["JPY"]}
+
+
+@pytest.mark.parametrize("system", EXPORTS)
+def test_the_headers_of_shops_systems_are_known(tmp_path, system):
+    header, expected = EXPORTS[system]
+    role = {how if isinstance(how, str) else how.get("hmac", how.get("product", [""])[-1]): name
+            for name, how in expected.items()}  # fmt: skip
+
+    def cell(column, n):
+        address = f"m{n % 3}@example.jp" if "mail" in column.lower() or "メール" in column else f"x{n}"
+        name = role.get(column, "")
+        known = {"order_id": f"{1000 + n // 2}", "ordered_at": f"2024-01-0{n // 2 + 1} 10:00:00", "line_no": 1 + n % 2}
+        known |= {"customer_id": address if "@" in address else f"k{n // 2}", "product_id": f"p{n}"}
+        known |= {"revenue": 300 if isinstance(expected["revenue"], dict) else 300 * (2 - n % 2)}
+        told = VALUES.get(name)
+        return str(told[n % len(told)] if told else known.get(name, f"{300}" if column == "price" else address))
+
+    columns = header.split(",")
+    path = orders_csv(tmp_path, header, *(",".join(cell(c, n) for c in columns) for n in range(6)))
+    proposal = infer([path])
+    assert (mapping_written(proposal.text), proposal.todo) == (expected, ())
+
+
+@pytest.mark.parametrize(("hour", "form"), [("10:11", "%H:%M"), ("9:05:07", "%H:%M:%S"), ("093309", "%H%M%S")])
+def test_a_day_and_its_hour_in_two_columns_are_read_together(tmp_path, hour, form):
+    header = LINES.strip().replace("ordered_at", "注文日") + ",注文時間"
+    path = orders_csv(tmp_path, header, f"1,a,2024/01/05,p,1,5,{hour}", f"2,a,2024/01/06,p,1,5,{hour}")
+    text = infer([path]).text
+    assert mapping_of(text).tables["order_lines"].formats == [f"%Y/%m/%d {form}"]
+    (tmp_path / "inferred").mkdir()
+    toy = Toy(tmp_path / "inferred", mapping=text.encode())
+    toy.take([path])
+    times = lake_rows(open_shop(toy.home), "order_lines", "order_id").ordered_at
+    hours = {"10:11": "10:11:00", "9:05:07": "09:05:07", "093309": "09:33:09"}
+    assert times.dt.tz_convert("Asia/Tokyo").dt.strftime("%d %H:%M:%S").tolist() == [
+        f"{d} {hours[hour]}" for d in ("05", "06")
+    ]
+
+
+def test_a_second_file_of_order_lines_is_said_with_what_to_do(tmp_path):
+    path = orders_csv(tmp_path, LINES.strip(), "1,a,2024-01-01,p,1,5", "2,a,2024-01-02,q,1,5")
+    returns = tmp_path / "returns.csv"
+    returns.write_text("return_no,customer_id,return_date,product_id,quantity,refund\nR1,a,2024-01-04,p,1,5\n")
+    text = infer([path, returns]).text
+    assert "CHECK: returns.csv looks like order_lines too" in text and "returns with a minus" in text
+
+
+def test_a_customer_list_may_know_them_by_their_member_number(tmp_path):
+    path, members = (
+        orders_csv(tmp_path, LINES.strip(), "1,a,2024-01-01,p,1,5", "2,b,2024-01-02,q,1,5"),
+        tmp_path / "members.csv",
+    )
+    members.write_text("会員番号,会員登録日,会員ランク\na,2023-01-01,gold\nb,2023-02-01,\n", encoding="utf-8")
+    columns = mapping_of(infer([path, members]).text).tables["customers"].columns
+    assert columns == {"customer_id": "会員番号", "signed_up_at": "会員登録日", "tier": "会員ランク"}
+
+
+def test_an_amount_that_is_pieces_is_asked_about(tmp_path):
+    header = "TRANSACTION_DT,CUSTOMER_ID,PRODUCT_ID,TRANSACTION_ID,AMOUNT,SALES_PRICE"
+    path = orders_csv(tmp_path, header, *(f"2024-01-0{n},c{n},p,t{n},{n},{n * 49}" for n in range(1, 9)))
+    proposal = infer([path])
+    assert mapping_written(proposal.text)["quantity"] == "AMOUNT"
+    (asked,) = proposal.todo
+    assert "AMOUNT looks like pieces; is SALES_PRICE the price of one" in asked
+
+
+def test_names_that_contradict_their_values_are_said(tmp_path):
+    header = "order_id,customer_id,ordered_at,product_id,quantity,price,amount"
+    rows = [(q, p) for q in (1, 2, 3) for p in (120, 350, 80)]
+    swapped = [f"{n},a,2024-01-02,p{n},{q},{q * p},{p}" for n, (q, p) in enumerate(rows)]
+    said = "CHECK: the names say otherwise, but price is quantity x amount in 100% of the rows"
+    assert said in infer([orders_csv(tmp_path, header, *swapped)]).text
+    right = [f"{n},a,2024-01-02,p{n},{q},{p},{q * p}" for n, (q, p) in enumerate(rows)]
+    assert "is quantity x price in 100% of the rows" in infer([orders_csv(tmp_path, header, *right)]).text
+
+
 # ---- nobody is named --------------------------------------------------------------------------------------------
 
 
 def test_no_personal_data_stands_in_a_proposal(tmp_path):
     path = tmp_path / "orders.csv"
-    header = "order_id,ordered_at,product_id,quantity,revenue,E-Mail,Full Name,mobile,連絡先,Kontakt\n"
+    header = (
+        "order_id,ordered_at,product_id,quantity,revenue,E-Mail,Full Name,mobile,連絡先,Kontakt,注文者名字,名(請求先)\n"
+    )
     people = [
         ("hana@example.jp", "Hana Oto", "09012345678", "03-1234-5678"),
         ("kai@example.jp", "Kai U", "08011112222", ""),
     ]
     rows = [
-        f"{n},2024-01-0{1 + n},p,1,5,{mail},{name},{mobile},{phone},{mail if n else 'none'}\n"
+        f"{n},2024-01-0{1 + n},p,1,5,{mail},{name},{mobile},{phone},{mail if n else 'none'},大音,花子\n"
         for n, (mail, name, mobile, phone) in enumerate(people * 4)
     ]
     path.write_text(header + "".join(rows), encoding="utf-8")
     proposal = infer([path])
     assert mapping_written(proposal.text)["customer_id"] == {"hmac": "E-Mail"}
-    for person in people:
+    for person in (*people, ("大音", "花子")):
         for value in filter(None, person):
             assert value not in proposal.text
     assert "# not mapped: Kontakt: 88% look like e-mail addresses: not shown" in proposal.text
+
+
+def test_customers_known_by_their_telephone_are_kept_as_pseudonyms_only(tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text(LINES + "".join(f"{n},090{10_000_000 + n},2024-01-02,p,1,5\n" for n in range(30)))
+    proposal = infer([path])
+    assert mapping_written(proposal.text)["customer_id"] == {"hmac": "customer_id"}
+    assert "CHECK: these look like telephone numbers" in proposal.text and "0901000" not in proposal.text
+    ledger, _ = accepted(tmp_path / "inferred", proposal.text, [path])
+    assert ledger.accepted == 30
 
 
 def mapping_written(text):
@@ -365,6 +531,41 @@ def test_a_packed_file_and_one_without_a_header(tmp_path):
     bare.write_text("1,a,2024-01-01,p,1,5\n")
     with pytest.raises(BadInput, match=r"bare\.csv: its first line is no header"):
         infer([bare])
+
+
+SHEET = [
+    ["売上明細", "", "", "", "", ""],
+    ["期間", "2024-01-01", "2024-01-31", "", "", ""],
+    ["受注番号", "お客様番号", "購入日", "商品コード", "数量", "売上金額"],
+    ["00012", "000345", "2024-01-05", "S1", 2, 1200],
+    ["00013", "", "2024-01-06", "S2", 1, 300],
+]
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_a_workbook_and_a_header_below_a_title_are_read_as_any_file(tmp_path, kind):
+    path = tmp_path / f"uriage.{kind}"
+    if kind == "csv":
+        path.write_text("\n".join([SHEET[0][0], *(",".join(map(str, row)) for row in SHEET[1:])]), encoding="cp932")
+    else:
+        exports.workbook(path, "1月", SHEET)
+    proposal = infer([path])
+    assert proposal.todo == ()
+    assert mapping_of(proposal.text).tables["order_lines"].header == 3
+    _, rows = accepted(tmp_path / "inferred", proposal.text, [path])
+    assert rows == [repr(("00012", "000345", "S1", 2.0, 1200.0)), repr(("00013", None, "S2", 1.0, 300.0))]
+
+
+def test_each_sheet_of_a_workbook_is_looked_at_by_itself(tmp_path):
+    products = [["商品コード", "商品名", "ブランド"], ["S1", "石鹸", "花"], ["S2", "化粧水", "花"]]
+    path = exports.workbook(tmp_path / "shop.xlsx", "商品", products, "受注", SHEET[2:], "メモ", [["5", "6"]])
+    proposal = infer([path])
+    assert proposal.todo == ()
+    found = mapping_of(proposal.text)
+    assert {name: how.sheet for name, how in found.tables.items()} == {"order_lines": "受注", "products": "商品"}
+    assert "# sheet メモ: " in proposal.text
+    ledger, rows = accepted(tmp_path / "inferred", proposal.text, [path])
+    assert (len(rows), ledger.rows_in) == (2, 4)
 
 
 # ---- the command ------------------------------------------------------------------------------------------------

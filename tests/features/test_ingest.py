@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features import lake
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.door.quarantine import LEADING, RIGHT
 from features.errors import BadInput, Refused
 from features.home import Home

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from features.door.mapping import SHOPS, load_mapping
+from features.door.mapping_file import SHOPS, load_mapping
 from features.door.secret import pseudonym, shop_key
 from features.shop import open_shop
 from tests.features import exports

@@ -3,7 +3,7 @@
 import pytest
 
 from features.door.infer import infer
-from features.door.mapping import SHOPS, parse_mapping
+from features.door.mapping_file import SHOPS, parse_mapping
 from features.shop import open_shop
 from tests.features import exports
 from tests.worlds import Toy, lake_rows

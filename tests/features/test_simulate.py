@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from features.door.ingest import ingest
-from features.door.mapping import load_mapping, mapping_path
+from features.door.mapping_file import load_mapping, mapping_path
 from features.door.tables import TABLES
 from features.errors import BadInput
 from features.home import Home

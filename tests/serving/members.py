@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from features.door.ingest import Ledger, ingest
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.home import Home
 
 from . import shop as told

@@ -12,7 +12,7 @@ import numpy as np
 
 from features.calendar import day_number
 from features.door.ingest import Ledger, ingest
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
 from serving.policy.rules import DEFAULT, load_policy

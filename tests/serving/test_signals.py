@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.door.ingest import ingest
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.home import Home
 from serving.cli import app
 from serving.missing import LOYALTY

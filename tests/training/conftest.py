@@ -11,7 +11,7 @@ import pytest
 
 from features.calendar import day_number
 from features.door.ingest import ingest
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.door.ingest import ingest
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.errors import Refused
 from features.home import Home
 from features.shop import open_shop

@@ -10,7 +10,7 @@ from feature_repo.store import Store
 from features import bots, catalog
 from features.calendar import day_number
 from features.door.ingest import ingest
-from features.door.mapping import parse_mapping
+from features.door.mapping_file import parse_mapping
 from features.families import basket
 from features.frame import feature_frame
 from features.home import Home

@@ -8,7 +8,8 @@ from typing import Any
 import duckdb
 
 from features.door.infer.sample import Sample
-from features.door.values import NUMBERS
+from features.door.lossless import NUMBERS
+from features.door.personal import LANDLINE, MOBILE
 from features.sql import literal, quote
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y年%m月%d日", "%Y%m%d")
@@ -29,10 +30,12 @@ EITHER = tuple(
 EPOCHS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
 FEW = 200  # values of which a format must read one to be tried on all
 SERIALS = ("30000", "60000")  # what Excel calls the days from 1982 to 2064
-EMAIL, PHONE = r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", r"'?(\+[0-9]{1,3}|0)[0-9 ()-]{8,14}"
+EMAIL = r"[^@\s,]+@[^@\s,]+\.[^@\s,]+"
+PHONE = rf"'?(\+[0-9]{{1,3}}|0)[0-9]*[ ()-][0-9 ()-]{{5,12}}|{MOBILE}|{LANDLINE}"
 SYMBOLS = ("円", "¥", "￥", "\\", "$", "€", "£")  # a yen sign of cp932 is a backslash
 PERSONAL = re.compile(
-    r"name|address|street|phone|mobile|携帯|連絡先|fax|e-?mail|zip|postal|postcode|birth|氏名|姓|名前|お名|セイ|メイ|カナ|住所|電話|\btel\b|"
+    r"name|address|street|phone|mobile|携帯|連絡先|fax|e-?mail|zip|postal|postcode|birth|氏|姓|名前|名字|苗字|お名|^名(\W|$)|"
+    r"セイ|メイ|カナ|ふりがな|フリガナ|住所|電話|\btel\b|ship.?city|請求先|注文者|購入者|buyer|"
     r"郵便|メール|生年|誕生|宛名|届け先|送付先|company|会社|ip.?address|note|メモ|備考|comment",
     re.IGNORECASE,
 )
@@ -114,7 +117,7 @@ def _look(con: duckdb.DuckDBPyConnection, sample: Sample, column: str, type_: st
     kind, text = _kind(type_), f"CAST({quote(column)} AS VARCHAR)"
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE found AS FROM (SELECT {text} AS v, count(*) AS n,"
-        f" {quote(column)} AS raw, {_bare(text)} AS bare FROM {sample.name} WHERE nullif({text}, '') IS NOT NULL"
+        f" {quote(column)} AS raw, {bare(text)} AS bare FROM {sample.name} WHERE nullif({text}, '') IS NOT NULL"
         " GROUP BY ALL) ORDER BY hash(v), v"  # the same few come first every time, from everywhere in the file
     )
     tests = {
@@ -156,11 +159,16 @@ def _sorts_by(number: dict[str, Any] | None, formats: tuple[str, ...], kind: str
         return f"try_strptime(v, [{', '.join(literal(fmt) for fmt in formats)}])"
     if number is None:
         return ""
-    thousands, decimal = (literal(number.get(key, usual)) for key, usual in (("thousands", ","), ("decimal", ".")))
-    return f"TRY_CAST(replace(replace(bare, {thousands}, ''), {decimal}, '.') AS DOUBLE)"
+    return sql_number("bare", number)
 
 
-def _bare(text: str) -> str:
+def sql_number(bare: str, form: dict[str, Any]) -> str:
+    """Write in SQL the number that a bare text says in a form, as :attr:`Seen.number` has it."""
+    thousands, decimal = (literal(form.get(key, usual)) for key, usual in (("thousands", ","), ("decimal", ".")))
+    return f"TRY_CAST(replace(replace({bare}, {thousands}, ''), {decimal}, '.') AS DOUBLE)"
+
+
+def bare(text: str) -> str:
     """Write a number's text in SQL without what may surround it."""
     stripped = "".join(SYMBOLS).replace("\\", "\\\\")
     return f"trim(regexp_replace(translate({text}, {literal(FULL)}, {literal(HALF)}), '[{stripped}]', '', 'g'))"

@@ -6,8 +6,9 @@ from itertools import permutations
 
 import duckdb
 
+from features.door.infer.assign import assign
 from features.door.infer.columns import look
-from features.door.infer.guess import Guess, assign
+from features.door.infer.guess import Guess
 from features.door.infer.sample import Sample
 from features.door.infer.words import ORDER, likeness
 from features.sql import quote
@@ -37,7 +38,8 @@ def join_lines(con: duckdb.DuckDBPyConnection, samples: Sequence[Sample]) -> tup
 def _key(con: duckdb.DuckDBPyConnection, lines: Sample, orders: Sample) -> str | None:
     """Name the order number both files have, once per order in one; both must be written alike to be read as one."""
     shared = set(lines.columns) & set(orders.columns)
-    if len(shared) != 1 or (lines.encoding, lines.delimiter) != (orders.encoding, orders.delimiter):
+    read = [(s.encoding, s.delimiter, s.header, s.sheet) for s in (lines, orders)]
+    if len(shared) != 1 or read[0] != read[1] or lines.path == orders.path:
         return None
     key = shared.pop()
     row = con.execute(f"SELECT count(*) = count(DISTINCT {quote(key)}) FROM {orders.name}").fetchone()

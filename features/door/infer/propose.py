@@ -1,19 +1,21 @@
 """From files to a proposal: ready mappings where a file is known, guesses where it is not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import yaml
 
+from features.door.infer.assign import guess
 from features.door.infer.columns import Seen, look
-from features.door.infer.guess import Guess, guess
+from features.door.infer.guess import Guess
 from features.door.infer.joins import join_lines
-from features.door.infer.sample import Sample, take_sample
+from features.door.infer.sample import Sample, sheets_of, take_sample
 from features.door.infer.words import NAMES, likeness
 from features.door.infer.write import Proposal, Ready, unknown_files, write
-from features.door.mapping import SHOPS
+from features.door.mapping_file import SHOPS
 from features.door.tables import TABLES
 from features.errors import BadInput
 
@@ -30,14 +32,30 @@ def infer(paths: Sequence[Path]) -> Proposal:
     """
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        samples = [take_sample(con, path, f"s{nth}") for nth, path in enumerate(paths)]
+        samples, passed = _samples(con, paths)
         ready = [found for sample in samples if (found := _ready(sample)) is not None]
         named = {found.sample.name for found in ready}
         looks = {s.name: look(con, s) for s in samples if s.name not in named}
         guesses, unknown = _guesses(con, [s for s in samples if s.name not in named], looks)
         if not ready and not guesses:
             raise BadInput("\n".join(["no file could be recognised as a table", *unknown_files(unknown, looks)]))
-        return write(ready, guesses, unknown, looks)
+        return write(ready, guesses, unknown, looks, passed)
+
+
+def _samples(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:
+    """Sample each file; of a workbook with several sheets each that is a table, the others with what they lack."""
+    samples: list[Sample] = []
+    passed: list[str] = []
+    for path in paths:
+        sheets = sheets_of(path)
+        for sheet in sheets:
+            try:
+                samples.append(take_sample(con, path, f"s{len(samples)}", sheet))
+            except BadInput as error:
+                if len(sheets) == 1:
+                    raise
+                passed.append(f"sheet {sheet}: {error}")
+    return samples, passed
 
 
 def _ready(sample: Sample) -> Ready | None:
@@ -72,17 +90,17 @@ def _guesses(
 ) -> tuple[list[Guess], list[Sample]]:
     """Guess each file's table; a table has one file, the one it explains best. The others are told as unknown."""
     best: dict[str, Guess] = {}
-    unknown = []
+    unknown: list[Sample] = []
     if joined := join_lines(con, samples):
         best["order_lines"], other = joined
         samples = [s for s in samples if s.name not in (other, best["order_lines"].sample.name.removesuffix("_joined"))]
     for sample in samples:
         g = guess(con, sample, looks[sample.name])
         if g is None or (g.table in best and best[g.table].worth >= g.worth):
-            unknown.append(sample)
+            unknown.append(replace(sample, seems=g.table if g else ""))
             continue
         if g.table in best:
-            unknown.append(best[g.table].sample)
+            unknown.append(replace(best[g.table].sample, seems=g.table))
         best[g.table] = g
     lines = best.get("order_lines")
     if lines and "products" not in best and "join" not in lines.keys and (products := _products(lines)):
@@ -100,6 +118,8 @@ def _products(lines: Guess) -> Guess | None:
     for column, how in (("name", "text"), ("category", "text"), ("brand", "text"), ("price", "amount")):
         score, source = max((likeness(s.name, names[column]), s.name) for s in lines.seen.values() if s.filled)
         is_number = lines.seen[source].number is not None
-        if score > 0.9 and is_number == (how == "amount") and (source not in lines.used or column == "price"):
+        is_total = source == lines.columns.get("revenue")
+        is_free = source not in lines.used or (column == "price" and not is_total)
+        if score > 0.9 and is_number == (how == "amount") and is_free:
             g.columns[column], g.sure[column] = source, score
     return g if "name" in g.columns else None

@@ -4,19 +4,24 @@ import codecs
 import csv
 import gzip
 import io
+import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.door.names import composed
+from features.door.workbook import sheet_names, sheet_rows
 from features.errors import BadInput
 
 ROWS, BYTES = 100_000, 64 * 2**20  # what is looked at of each file
+TOP = 20  # rows among which its header is looked for
 BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 DELIMITERS = (",", ";", "\t", "|")
 LATIN = frozenset("àâäáãåæçèéêëìíîïñòóôöõøùúûüýÿßÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÖÕØÙÚÛÜœŒ€£§°–’“”„")
@@ -35,10 +40,24 @@ class Sample:
     whole: bool = True  # False: there is more than was looked at
     ragged: int = 0  # rows with more or fewer cells than the header
     twice: tuple[str, ...] = ()  # names that stand more than once; their first column is looked at
+    header: int = 1  # the line it stands on
+    sheet: str | None = None  # of a workbook with several
+    seems: str = ""  # the table it would be, if another file were not that already
+
+    @property
+    def called(self) -> str:
+        """Give the file's name, and of a workbook with several sheets the sheet's."""
+        return f"{self.path.name}, sheet {self.sheet}" if self.sheet else self.path.name
 
 
-def take_sample(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
-    """Read the first rows of a file into the table ``name``.
+def sheets_of(path: Path) -> list[str | None]:
+    """List what is looked at of a file: the sheets of a workbook with several, else the file itself."""
+    names = sheet_names(path) if path.is_file() and path.suffix.lower() == ".xlsx" else []
+    return list(names) if len(names) > 1 else [None]
+
+
+def take_sample(con: duckdb.DuckDBPyConnection, path: Path, name: str, sheet: str | None = None) -> Sample:
+    """Read the first rows of a file, or of one sheet of a workbook, into the table ``name``.
 
     Raises
     ------
@@ -54,7 +73,11 @@ def take_sample(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample
         return _parquet(con, path, name)
     if ending in (".csv", ".tsv", ".txt"):
         return _text(con, path, name)
-    raise BadInput(f"{path}: {ending or 'no ending'} is not looked at; .csv, .tsv, .txt (also .gz) and .parquet are")
+    if ending == ".xlsx":
+        return _table(con, Sample(path, name, (), 0, sheet=sheet), enumerate(sheet_rows(path, sheet), 1))
+    raise BadInput(
+        f"{path}: {ending or 'no ending'} is not looked at; .csv, .tsv, .txt (also .gz), .xlsx and .parquet are"
+    )
 
 
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
@@ -70,6 +93,7 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
             whole = len(table) == file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    table = table.rename_columns([composed(column) for column in table.column_names])
     con.register(name, table)
     return Sample(path, name, tuple(table.column_names), len(table), whole=whole)
 
@@ -86,28 +110,45 @@ def _text(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> Sample:
         raise BadInput(f"{path}: not utf-8, utf-16 with a byte order mark, cp932, euc_jp or cp1252; save it as UTF-8")
     text = _decode(raw, encoding, whole) or ""
     delimiter = delimiter_of(text)
-    rows = _rows(text, delimiter)
-    header = next(rows, [])
-    if not _is_header(header):
+    found = Sample(path, name, (), 0, encoding, delimiter, whole)
+    return _table(con, found, _numbered(_rows(text, delimiter)))
+
+
+def _numbered(rows: Any) -> Iterator[tuple[int, list[str]]]:
+    """Give each row of a CSV reader with the line it begins on."""
+    line = 1
+    for row in rows:
+        yield line, row
+        line = rows.line_num + 1
+
+
+def _table(con: duckdb.DuckDBPyConnection, found: Sample, rows: Iterator[tuple[int, list[str]]]) -> Sample:
+    """Write the rows below the header to the sample's table, and tell what was found."""
+    top = list(itertools.islice(rows, TOP))
+    at = header_of([row for _, row in top])
+    if at is None:
         raise BadInput(
-            f"{path}: its first line is no header: of its {len(header)} cells some are numbers, or most are empty"
+            f"{found.path}: its first line is no header: of its {len(top[0][1]) if top else 0} cells some are numbers,"
+            " or most are empty; nor is one of the next lines"
         )
+    line, cells = top[at]
+    header = [composed(cell) for cell in cells]
     kept: list[list[str]] = []
     ragged = 0
-    for row in rows:
+    for _, row in itertools.chain(top[at + 1 :], rows):
         if len(kept) > ROWS:
             break
         if len(row) == len(header):
             kept.append(row)
         else:
             ragged += bool(row)
-    if not whole or len(kept) > ROWS:
-        whole, kept = False, kept[:-1]  # the last row may be cut
+    whole = found.whole and len(kept) <= ROWS
+    kept = kept if whole else kept[:-1]  # the last row may be cut
     first = {column: index for index, column in reversed(list(enumerate(header)))}
     names = tuple(sorted((column for column in first if column.strip()), key=lambda column: first[column]))
-    con.register(name, pa.table({c: pa.array([row[first[c]] for row in kept], pa.string()) for c in names}))
-    twice = tuple(column for column, n in Counter(header).items() if n > 1)
-    return Sample(path, name, names, len(kept), encoding, delimiter, whole, ragged, twice)
+    con.register(found.name, pa.table({c: pa.array([row[first[c]] for row in kept], pa.string()) for c in names}))
+    twice = tuple(column for column, n in Counter(header).items() if n > 1 and column.strip())
+    return replace(found, columns=names, rows=len(kept), whole=whole, ragged=ragged, twice=twice, header=line)
 
 
 def _opened(path: Path) -> gzip.GzipFile | BinaryIO:
@@ -174,18 +215,33 @@ def delimiter_of(text: str) -> str:
         cells = Counter(len(row) for _, row in zip(range(200), _rows(text, delimiter), strict=False) if row)
         if not cells:
             return 0.0, 0
-        width = next(iter(cells))  # the header's
+        width = max(cells, key=lambda n: (cells[n], n))  # a title above the header may be narrower
         return (cells[width] / cells.total() if width > 1 else 0.0), width
 
     return max(DELIMITERS, key=score)
 
 
-def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
+def _rows(text: str, delimiter: str) -> Any:
     csv.field_size_limit(BYTES)
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+
+
+def header_of(rows: list[list[str]]) -> int | None:
+    """Find the header among a file's first rows: as wide and nearly as full as they are, without numbers.
+
+    >>> header_of([["Sales", "", ""], ["since", "2024-01-01", ""], [], ["no", "day", "sum"], ["1", "2024-01-02", "5"]])
+    3
+    """
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
+    widths = Counter(len(row) for row in rows if row)
+    width = max(widths, key=lambda n: (widths[n], n), default=0)
+    for at, row in enumerate(rows):
+        if len(row) == width and filled[at] >= 0.75 * max(filled) and _is_header(row):
+            return at
+    return 0 if rows and _is_header(rows[0]) else None
 
 
 def _is_header(cells: list[str]) -> bool:
     """Whether cells name columns; an unnamed one among them is a row number some tools write, and is passed over."""
     named = [cell.strip() for cell in cells if cell.strip()]
-    return 2 * len(named) > len(cells) and not any(cell.replace(".", "").isdigit() for cell in named)
+    return 2 * len(named) > len(cells) and not any(re.fullmatch(r"[\d\W]*\d[\d\W]*", cell) for cell in named)

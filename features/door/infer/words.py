@@ -1,5 +1,7 @@
 """How shops call the canonical columns and their words, in English and Japanese."""
 
+import re
+
 from features.door.infer.columns import plain
 
 CUSTOMER = (
@@ -7,6 +9,8 @@ CUSTOMER = (
     "|shopper id|household id|household key|account id|contact key|kunde|kundennummer|kunden nr|顧客番号|顧客ID"
     "|顧客コード"
     "|会員ID|会員番号|会員コード|お客様番号|ユーザーID|購入者ID|customer unique id|visitor id|cust id|msno"
+    "|customer user id|お客様コード|お客様ID|得意先コード|member no|member number|member code|card no|card number"
+    "|会員カード番号|カード番号|ポイントカード番号"
 )
 ORDER = (
     "order id|order|order no|order number|order name|invoice|invoice no|invoice id|invoice number|basket id"
@@ -14,6 +18,8 @@ ORDER = (
     "|transaction no|receipt id|receipt no|bestellnummer|bestellung|rechnungsnummer|auftragsnummer|注文番号|注文ID"
     "|受注番号"
     "|受注ID|伝票番号|取引番号|購入ID|ご注文番号|sales id|ticket|order key|order code"
+    "|amazon order id|increment id|order increment id|purchase id|bon nr|bonnummer|belegnummer|beleg nr"
+    "|受注コード|注文コード|オーダー番号|オーダーID|システム注文番号|取引ID|会計ID|会計番号|レシート番号"
 )
 PRODUCT = (
     "product id|sku|product|product code|product no|item id|item code|item|item no|stock code|article id|article"
@@ -21,6 +27,7 @@ PRODUCT = (
     "|artikelnummer|artikel nr|artikel|商品コード|商品ID|商品番号|商品管理番号|品番|品目コード|型番|variant id"
     "|variant sku"
     "|line item sku|lineitem sku|product key|movie id|material"
+    "|merchant sku|seller sku|msku|art nr|artnr|ean|独自商品コード|システム商品コード|SKUコード|商品SKU|JANコード"
 )
 ORDERED = (
     "ordered at|order date|order time|order datetime|created at|purchase date|purchased at|order purchase timestamp"
@@ -28,10 +35,13 @@ ORDERED = (
     "|datetime|timestamp|time|t dat"
     "|sale date"
     "|sales date|bestelldatum|datum|rechnungsdatum|注文日時|注文日|受注日時|受注日|購入日時|購入日|ご注文日|売上日"
-    "|日時|日付|day"
+    "|日時|日付|day|purchase time|payments date"
+    "|オーダー日時|オーダー日|注文受付日時|ご注文日時|取引日時|会計日時|会計日|売上日時|販売日時"
 )
 QUANTITY = (
     "quantity|qty|units|unit sales|item quantity|count|amount of items|menge|anzahl|stück|数量|個数|点数|購入数|注文数"
+    "|qty ordered|quantity ordered|quantity shipped|quantity purchased|quantity refund|ordered quantity|pieces|stk"
+    "|購入数量|購入個数|注文数量|注文個数|販売数量|販売個数|販売点数|受注数"
 )
 REVENUE = (
     "revenue|line revenue|net revenue|item total|extended price|total amount|purchase amount|price paid|turnover"
@@ -42,13 +52,20 @@ REVENUE = (
     "|gross sales|subtotal|total|umsatz|betrag|summe|gesamtpreis|金額|売上|売上金額|売上高|小計|税込金額|金額税込"
     "|税抜金額"
     "|金額税抜|購入金額|商品金額|合計金額|明細金額|value|gmv"
+    "|row total|base row total|order line subtotal|order line total|line subtotal|item subtotal|net total|umsatz brutto"
+    "|商品小計|商品合計額|商品別合計|販売総売上|純売上"
 )
 UNIT_PRICE = (
     "unit price|price|item price|sales price|selling price|price each|lineitem price|einzelpreis|preis|stückpreis|単価"
-    "|販売単価|価格|販売価格|税込単価|税抜単価|商品単価"
+    "|販売単価|価格|販売価格|税込単価|税抜単価|商品単価|item cost|stk preis|商品価格"
 )
-AT = "at|date|time|datetime|timestamp|occurred at|created at|event time|event timestamp|sent at|日時|日付|発生日時"
-"|登録日時"
+TIME_OF_DAY = (
+    "time|order time|time of day|uhrzeit|zeit|注文時間|注文時刻|受注時間|受注時刻|購入時間|会計時間|売上時間|時間|時刻"
+)
+AT = (
+    "at|date|time|datetime|timestamp|occurred at|created at|event time|event timestamp|sent at|日時|日付|発生日時"
+    "|登録日時"
+)
 CHANNEL = "channel|sales channel|source|媒体|媒体コード|経路|チャネル|販売経路|購入経路"
 
 # canonical table -> column -> what shops call it
@@ -62,18 +79,20 @@ NAMES: dict[str, dict[str, str]] = {
         "revenue": REVENUE,
         "line_no": "line no|line number|item no|line id|line item id|order item id|order line id|order line"
         "|positionsnummer|position"
-        "|行番号|明細番号|明細ID|注文明細ID|注文詳細ID|商品明細ID|受注明細番号|枝番",
+        "|行番号|明細番号|明細ID|注文明細ID|注文詳細ID|商品明細ID|受注明細番号|枝番"
+        "|amazon order item id|shipment item id|order item code|明細行番号|取引明細ID|注文明細番号|行No",
         "returns_order_id": "returns order id|original order id|original invoice|refund of|元受注番号|元注文番号"
         "|返品元注文番号",
         "currency": "currency|currency code|währung|通貨|通貨コード",
         "tax": "tax|tax amount|line tax|vat|mwst|消費税|内消費税|税額|消費税額",
         "list_price": "list price|regular price|msrp|compare at price|original price|定価|通常価格|希望小売価格",
         "discount": "discount|discount amount|line discount|lineitem discount|item discount|rabatt|値引|値引額"
-        "|値引き|割引|割引額",
+        "|値引き|割引|割引額|item promotion discount|値引金額|割引金額",
         "cost": "cost|unit cost|cost of goods|cogs|原価|仕入原価|仕入れ値",
         "coupon_id": "coupon|coupon id|coupon code|discount code|voucher|promo code|gutschein|クーポン|クーポンコード",
         "channel": CHANNEL,
-        "status": "status|order status|state|区分|状態|ステータス|注文ステータス|受注区分|対応状況|bestellstatus",
+        "status": "status|order status|state|区分|状態|ステータス|注文ステータス|受注区分|対応状況|bestellstatus"
+        "|処理状況|発送状況|注文状況|受注状況|受注ステータス|オーダーステータス|取引区分",
         "order_type": "order type|subscription|受注形態|注文種別|購入種別",
         "known_at": "known at|loaded at|recorded at|entered at|updated at|登録日時|更新日時|取込日時",
     },
@@ -204,14 +223,16 @@ FILES = {  # words of a file's name that speak for a table
 # canonical word -> how shops write it; what stands nowhere here is asked, never guessed
 WORDS: dict[str, dict[str, str]] = {
     "status": {
-        "ok": "ok|paid|complete|completed|fulfilled|shipped|delivered|closed|processing|invoiced|approved|created"
+        "ok": "ok|paid|complete|completed|fulfilled|shipped|delivered|processing|invoiced|approved|created"
         "|pending|new"
         "|受注|完了|発送済み|発送済|出荷済|出荷済み|入金済み|入金済|新規受付|対応中|処理中|通常|bezahlt|versandt"
-        "|abgeschlossen",
+        "|abgeschlossen|wc completed|wc processing|unshipped|shipped delivered to buyer|shipped picked up|未発送|未対応"
+        "|対応済み|対応済|未処理|処理済み|処理済|配送|配送済み|配送済|配達完了|発送準備中|発送待ち|売上|販売|verkauf",
         "cancelled": "cancelled|canceled|cancel|void|voided|failed|refunded|unavailable|キャンセル|取消|注文取消し"
-        "|注文取消"
-        "|storniert",
-        "returned": "returned|return|返品|retoure|zurückgegeben",
+        "|注文取消|wc cancelled|wc refunded|wc failed|注文キャンセル|キャンセル済み|キャンセル済|キャンセル完了"
+        "|取消済み|取消済"
+        "|storniert|storno",
+        "returned": "returned|return|返品|返品済み|返品済|返送|retoure|zurückgegeben|rückgabe",
     },
     "order_type": {
         "one_off": "one off|one time|single|通常|都度|単品",
@@ -249,6 +270,10 @@ POSTAGE = r"^(post|postage|shipping|versand|versandkosten|delivery|dot|soryo|sou
 PURCHASES = {"purchase", "transaction", "buy", "order", "checkout", "conversion", "購入", "注文"}
 
 
+# What an amount's name says of tax or currency does not make it another thing.
+_TAX = re.compile("(消費税込|税込み?|税抜き?|税別|円|jpy|yen|incltax|inclvat|excltax|wotax)$")
+
+
 def likeness(name: str, known: str) -> float:
     """Tell how far a source column's name speaks for a canonical one: 1 is one of its names, 0 nothing of the kind.
 
@@ -256,8 +281,9 @@ def likeness(name: str, known: str) -> float:
     (1.0, 0.7, 0.0)
     """
     said, names = plain(name), [plain(word) for word in known.split("|")]
-    if said in names:
-        return 1.0 - 0.002 * names.index(said)  # the more usual name stands before the less usual one
+    for called in (said, _TAX.sub("", said)):
+        if called in names:
+            return 1.0 - 0.002 * names.index(called)  # the more usual name stands before the less usual one
     long_enough = [n for n in names if len(n) >= (5 if n.isascii() else 3)]
     return 0.7 if any(said.endswith(n) for n in long_enough) else 0.0
 

@@ -1,6 +1,7 @@
 """The text of a proposal: a commented ``shop.yaml`` in which what is sure is written, and what is not is asked."""
 
 import glob
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from features.door.mapping import TableMapping
 from features.door.tables import TABLES
 
 SIGNS = {"円": "JPY", "￥": "JPY", "¥": "JPY", "\\": "JPY", "€": "EUR", "£": "GBP", "$": "USD"}
+RETURNS = ", returns with a minus, in a file that `source` fits (such as order*)"
 ZONES = {"JPY": "Asia/Tokyo", "GBP": "Europe/London", "EUR": "Europe/Berlin", "USD": "America/New_York"}
 
 
@@ -36,7 +38,11 @@ class Ready:
 
 
 def write(
-    ready: list[Ready], guesses: list[Guess], unknown: list[Sample], looks: dict[str, dict[str, Seen]]
+    ready: list[Ready],
+    guesses: list[Guess],
+    unknown: list[Sample],
+    looks: dict[str, dict[str, Seen]],
+    passed: list[str],
 ) -> Proposal:
     """Write the whole file: the shop, its tables, and what was left over."""
     todo: list[str] = []
@@ -50,7 +56,7 @@ def write(
         todo.append("tables.order_lines: no file of order lines was recognised; a shop needs one")
     head = _head(ready, guesses, looks)
     asked = [f"# TODO {what}" for what in todo]
-    left = [f"# {line}" for line in unknown_files(unknown, looks)]
+    left = [f"# {line}" for line in (*unknown_files(unknown, looks), *passed)]
     return Proposal("\n".join([*head, "tables:", *body, *left, *asked]) + "\n", tuple(todo))
 
 
@@ -106,31 +112,38 @@ def _currency(shops: list[dict[str, Any]], guesses: list[Guess], seen: list[Seen
 def _once(table: str, sample: Sample, tables: set[str]) -> list[str]:
     """Remember a table as written; say so instead where another file has given it already."""
     if table in tables:
-        return [f"  # CHECK: {sample.path.name} has {table} too, but a table comes from one source: left out"]
+        return [f"  # CHECK: {sample.called} has {table} too, but a table comes from one source: left out"]
     tables.add(table)
     return []
 
 
 def _ready_tables(found: Ready, tables: set[str]) -> list[str]:
     """Write the tables of a ready mapping as they are, but for the file's own name and encoding."""
-    lines = [
-        f"  # {found.sample.path.name}: as in the ready mapping {found.name}; its file says what each column means"
-    ]
+    lines = [f"  # {found.sample.called}: as in the ready mapping {found.name}; its file says what each column means"]
     for table, how in found.document["tables"].items():
         if already := _once(table, found.sample, tables):
             lines += already
             continue
-        block = {key: value for key, value in how.items() if key not in ("source", "encoding", "delimiter")}
+        block = {
+            key: value
+            for key, value in how.items()
+            if key not in ("source", "sheet", "encoding", "delimiter", "header")
+        }
         lines += [f"  {table}:", *_reading(found.sample)]
         lines += [f"    {line}" for line in _dump(block, flow=False).splitlines()]
     return lines
 
 
 def _reading(sample: Sample) -> list[str]:
-    """Write how a file is read: its name, encoding and delimiter."""
+    """Write how a file is read: its name, sheet, encoding, delimiter and header."""
     encoding = [] if sample.encoding in (None, "utf-8") else [f"    encoding: {sample.encoding}"]
     delimiter = [] if sample.delimiter == "," else [f"    delimiter: {_dump(sample.delimiter)}"]
-    return [f"    source: {_dump(glob.escape(sample.path.name))}", *encoding, *delimiter]
+    sheet = [f"    sheet: {_dump(sample.sheet)}"] if sample.sheet else []
+    header = [f"    header: {sample.header}             # the line it stands on"] if sample.header > 1 else []
+    name = glob.escape(sample.path.name)
+    later = re.sub(r"[0-9]+(?=.*[.])", "*", name)  # a date or number in the name will be another next time
+    hint = f"   # {_dump(later)} would fit later files too" if later != name else ""
+    return [f"    source: {_dump(name)}{hint}", *sheet, *encoding, *delimiter, *header]
 
 
 def _table(g: Guess, todo: list[str]) -> list[str]:
@@ -141,7 +154,7 @@ def _table(g: Guess, todo: list[str]) -> list[str]:
     asked += [f"columns.{name}: no column was recognised; give one, or {_how(g, name)}" for name in g.missing]
     todo += [f"tables.{g.table}.{what}" for what in asked]
     size = f"{g.sample.rows:,} rows{'' if g.sample.whole else ' looked at, there are more'}"
-    lines = [f"  # {g.sample.path.name}: {size}, {len(g.sample.columns)} columns", f"  {g.table}:", *_reading(g.sample)]
+    lines = [f"  # {g.sample.called}: {size}, {len(g.sample.columns)} columns", f"  {g.table}:", *_reading(g.sample)]
     if g.sample.ragged:
         lines.append(f"    # CHECK: {g.sample.ragged} rows have more or fewer cells than the header")
     lines += [*formats, *numbers, "    columns:"]
@@ -149,6 +162,7 @@ def _table(g: Guess, todo: list[str]) -> list[str]:
     for name in order:
         lines.append(f"      {name + ': ' + _dump(g.columns[name]):<44} # {_remark(g, name)}")
     lines += [f"      # TODO {name}: ..." for name in g.missing]
+    lines += [f"    # {aside}" for aside in g.asides]
     if g.words:
         lines.append(f"    words: {_dump(g.words)}   # CHECK: the values seen; rows with others are quarantined")
     lines += [f"    {key}: {_dump(value)}" for key, value in g.keys.items()]
@@ -179,7 +193,7 @@ def _how(g: Guess, name: str) -> str:
 
 def _formats(g: Guess, asked: list[str]) -> list[str]:
     """Write the formats of the mapped times; day or month first is never guessed."""
-    formats: list[str] = []
+    formats = list(g.formats)
     for name in g.used:
         seen = g.seen[name]
         if seen.either:
@@ -226,7 +240,12 @@ def _left(g: Guess) -> Iterator[str]:
 def unknown_files(samples: list[Sample], looks: dict[str, dict[str, Seen]]) -> Iterator[str]:
     """Tell what was seen of files that are no table known here."""
     for sample in samples:
-        yield f"{sample.path.name}: not recognised; {sample.rows:,} rows, {sample.encoding or 'Parquet'}"
+        if sample.seems:
+            yield (
+                f"CHECK: {sample.called} looks like {sample.seems} too, but a table comes from files with the same"
+                f" columns: write its rows like the other's{RETURNS if sample.seems == 'order_lines' else ''}"
+            )
+        yield f"{sample.called}: not recognised; {sample.rows:,} rows, {sample.encoding or sample.path.suffix[1:]}"
         for seen in looks[sample.name].values():
             yield f"  {seen.name}: {seen.told}{_nearest(seen.name)}"
 
