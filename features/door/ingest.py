@@ -238,19 +238,26 @@ def _single(con: duckdb.DuckDBPyConnection, query: str) -> int:
 
 
 def _view_accepted(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Make `accepted` and `reversals` have every column of the canonical table."""
-    standing = f"SELECT *, rowid AS nth FROM typed WHERE {STANDING}"
-    back = f"SELECT *, {LATER} + row_number() OVER (ORDER BY order_id, line_no, product_id, known_at) AS nth FROM reversals"
-    for name, rows in (("accepted", standing), ("taken_back", back)):
-        have = {row[0] for row in con.execute(f"DESCRIBE {rows}").fetchall()}
-        lacking = "".join(
-            f", CAST(NULL AS {STORED_AS[column.kind]}) AS {quote(column.name)}"
-            for column in table.columns
-            if column.name not in have
-        )
-        con.execute(f"CREATE TEMP VIEW {name} AS SELECT *{lacking} FROM ({rows})")
-        if table.name != "order_lines":
-            return
+    """Make `accepted` and `taken_back` have every column of the canonical table, and ``nth``, their order."""
+    _complete(con, table, "accepted", f"SELECT *, rowid AS nth FROM typed WHERE {STANDING}")
+    if table.name == "order_lines":
+        order = ", ".join(map(quote, _columns_of(con, "FROM reversals")))
+        rows = f"SELECT *, {LATER} + row_number() OVER (ORDER BY {order}) AS nth FROM reversals"
+        _complete(con, table, "taken_back", rows)
+
+
+def _complete(con: duckdb.DuckDBPyConnection, table: Table, name: str, rows: str) -> None:
+    have = set(_columns_of(con, rows))
+    lacking = "".join(
+        f", CAST(NULL AS {STORED_AS[column.kind]}) AS {quote(column.name)}"
+        for column in table.columns
+        if column.name not in have
+    )
+    con.execute(f"CREATE TEMP VIEW {name} AS SELECT *{lacking} FROM ({rows})")
+
+
+def _columns_of(con: duckdb.DuckDBPyConnection, query: str) -> list[str]:
+    return [row[0] for row in con.execute(f"DESCRIBE {query}").fetchall()]
 
 
 def _write(con: duckdb.DuckDBPyConnection, table: Table, staged: Path) -> None:
