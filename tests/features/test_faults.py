@@ -735,10 +735,12 @@ def test_a_file_still_being_written_waits_for_the_next_run(mapped):
 
     writer = threading.Thread(target=write)
     writer.start()
-    time.sleep(0.1)
-    ledger = toy.take([drop])
-    stop.set()
-    writer.join()
+    try:
+        time.sleep(0.1)
+        ledger = toy.take([drop])
+    finally:
+        stop.set()
+        writer.join()
     assert ledger.accepted == 1 and "still being written" in ledger.warnings[0]
     assert toy.take([drop]).accepted > 1
     (drop / "orders3.csv").write_text(rows(order(3)))

@@ -285,7 +285,7 @@ def test_an_unknown_release_is_answered_with_those_there_are(okaeri: Okaeri, hom
 
 def test_an_unknown_question_is_answered_with_those_there_are(okaeri: Okaeri, home: Home, files: Path) -> None:
     ended = okaeri(home, "backtest", "chrun", "--shop", files / "shop.yaml", "--cutoffs", "2024-10-01")
-    refused(ended, 2, "chrun", "churn, next-purchase, value, recommender")
+    refused(ended, 2, "chrun: no such question; did you mean churn?")
     refused(okaeri(home, "backtest", "churn", "--shop", files / "shop.yaml"), 2, "--cutoffs")
 
 
