@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from features.calendar import BusinessCalendar
 from serving.answers import Answers
+from serving.moves import CUSTOMER
 from serving.policy.guards import FAIL, GUARDS
 from serving.reasons import reasons
 from serving.words import Language
@@ -63,6 +64,7 @@ def customer_scores(
         "clv_grade": a.grade,
         "at_risk_365d": a.at_risk,
         "promo_share": a.promo_share,
+        "is_subscriber": a.features.get("subscriptions_active", np.zeros(len(chosen))) > 0,
         "is_bot": a.bot,
         "action_scenario": np.array([option.scenario for option in c.options], object)[chosen],
         "action_offer_id": np.array([option.offer for option in c.options], object)[chosen],
@@ -116,7 +118,10 @@ def offer_allocations(a: Answers) -> pd.DataFrame:
 
 
 def score_changes(scores: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
-    """List customers whose churn band differs from the previous publication's, with the main cause."""
+    """List customers whose churn band differs from the previous publication's, with the main cause.
+
+    ``due_to`` says ``customer``: what else may have moved it is :func:`serving.moves.due_to`'s to tell.
+    """
     columns = ["customer_id", "churn_band", "churn_probability", "reason_codes"]
     earlier = scores[columns[:3]].iloc[:0] if before is None else before[columns[:3]]
     joined = scores[columns].merge(earlier, on="customer_id", suffixes=("", "_before"))
@@ -128,6 +133,7 @@ def score_changes(scores: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataF
             "band": moved.churn_band,
             "change": moved.churn_probability - moved.churn_probability_before,
             "main_cause": moved.reason_codes.str.split(",").str[0],
+            "due_to": CUSTOMER,
         }
     ).reset_index(drop=True)
 

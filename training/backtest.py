@@ -6,13 +6,14 @@ from typing import Any
 from features.calendar import day_number
 from features.errors import BadInput
 from features.shop import Shop
-from training.dataset import Past
+from training.dataset import Past, horizon_days
 from training.evaluation.churn import judge_churn
 from training.evaluation.next_purchase import judge_next_purchase
 from training.evaluation.recommender import judge_recommender
 from training.evaluation.rows import Judged, as_rows
 from training.evaluation.value import judge_value
 from training.labels import last_day
+from training.season import learnt_span, season
 
 QUESTIONS: dict[str, Callable[[Past, int, int], Judged]] = {
     "churn": judge_churn,
@@ -34,13 +35,26 @@ def backtest(shop: Shop, question: str, cutoffs: Sequence[int] | None = None) ->
     """
     if question not in QUESTIONS:
         raise BadInput(f"{question}: no such question; known are {', '.join(QUESTIONS)}")
-    days = list(cutoffs) if cutoffs is not None else [day_number(day) for day in shop.mapping.predict.cutoffs]
-    if not days:
-        raise BadInput(f"{shop.name}: the mapping names no cutoffs; give --cutoffs 2017-10-09,2017-11-06")
-    until = last_day(shop)
+    days, until = _days(shop, cutoffs), last_day(shop)
     past = Past(shop, until)
-    judged = [QUESTIONS[question](past, day, until) for day in sorted(days)]
+    judged = [QUESTIONS[question](past, day, until) for day in days]
     told = [one.why_not for one in judged if one.why_not]
     if len(told) == len(judged):
         raise BadInput("; ".join(told))
     return as_rows([row for one in judged for row in one.rows])
+
+
+def seasons(shop: Shop, cutoffs: Sequence[int] | None = None) -> dict[str, dict[str, Any]]:
+    """Tell for each cut-off, by date, whether what is judged there had learnt from the same season a year before."""
+    horizon, calendar = horizon_days(shop, last_day(shop)), shop.calendar
+    return {
+        str(calendar.date(day)): season(learnt_span(shop, day, horizon), day, horizon, calendar, shop.mapping.language)
+        for day in _days(shop, cutoffs)
+    }
+
+
+def _days(shop: Shop, cutoffs: Sequence[int] | None) -> list[int]:
+    days = list(cutoffs) if cutoffs is not None else [day_number(day) for day in shop.mapping.predict.cutoffs]
+    if not days:
+        raise BadInput(f"{shop.name}: the mapping names no cutoffs; give --cutoffs 2017-10-09,2017-11-06")
+    return sorted(days)

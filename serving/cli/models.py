@@ -46,6 +46,7 @@ def train(
     else:
         typer.echo(shown(result["report"], result["skipped"]))
         show({name: result[name] for name in ("release", "method", "version", "run_id", "verdict", "kind")}, False)
+        show({"season": result["season"]["why"]}, False)
     if not json:
         for reason in result["reasons"]:
             typer.echo(f"gate: {reason}", err=True)
@@ -77,11 +78,10 @@ def tune(
     from features.shop import open_shop
 
     shop = open_shop(Home.open())
-    from training.tune import as_yaml
-    from training.tune import tune as search
-
     from features.lake import write_bytes
     from training.dataset import observation_end
+    from training.tune import as_yaml
+    from training.tune import tune as search
 
     until = day_of(as_of) or observation_end(shop)
     found = search(shop, until, question, trials, say_on_stderr(json))
@@ -102,6 +102,7 @@ def backtest(
     from features.home import Home
     from features.shop import open_shop
     from training.backtest import backtest as judge
+    from training.backtest import seasons
     from training.report import shown
 
     home, path = Home.open(), mapping_path(shop)
@@ -109,8 +110,12 @@ def backtest(
     if not (home.lake(mapping.shop) / "CURRENT.json").exists():
         ingest(home, mapping, path.read_bytes(), files or [], now())
     days = None if cutoffs is None else [day for text in cutoffs.split(",") if (day := day_of(text)) is not None]
-    rows = judge(open_shop(home, mapping.shop), question, days)
+    lake = open_shop(home, mapping.shop)
+    rows, season = judge(lake, question, days), seasons(lake, days)
     if json:
-        show({"question": question, "shop": mapping.shop, "protocol": "rolling-origin", "rows": rows}, True)
+        told = {"question": question, "shop": mapping.shop, "protocol": "rolling-origin"}
+        show({**told, "season": season, "rows": rows}, True)
     else:
         typer.echo(shown(rows, []))
+        for cutoff, one in season.items():
+            typer.echo(f"season {cutoff}: {one['why']}")
