@@ -256,12 +256,7 @@ def _watched(night: Night, answered: Answers) -> dict[str, Any]:
     return {
         "horizon_days": horizon,
         "season": season_of(facts, night.day, horizon, calendar, night.shop.mapping.language),
-        "volume": {
-            "date": str(calendar.date(lines.day)),
-            "lines": lines.lines,
-            "usual": lines.usual,
-            "ratio": lines.ratio,
-        },
+        "volume": {"date": str(calendar.date(lines.day)), **lines.told()},
         "drift": found,
         "realised": None if night.judged is None else outcome(night.shop, night.judged, night.day),
     }
