@@ -1,4 +1,4 @@
-"""Whether a day is like its like: an export cut short, in another unit or numbered anew looks like customers leaving."""
+"""Whether a day is like its like: a file cut short, in another unit or numbered anew looks like customers leaving."""
 
 import statistics
 from collections.abc import Callable
@@ -17,7 +17,7 @@ LOW, HIGH = (
     0.2,
     6.0,
 )  # faults.md A36: -80 % and +500 %; revenue a line: .73 to 1.34 on right days of two shops, 2026-11-24
-# First orders among a day's customers, beyond what is usual; the most on right days was .25 (28 customers a day, 2026-11-24).
+# First orders among a day's customers, beyond what is usual: .25 at most on right days of two shops (2026-11-24).
 NEWCOMERS_BEYOND = 0.5
 FEWEST_CUSTOMERS = 20  # a day; of fewer chance alone makes half as many newcomers more
 

@@ -50,6 +50,32 @@ def history(home: Home) -> list[dict[str, Any]]:
     return sorted({one["score_date"]: one for one in found}.values(), key=lambda one: str(one["score_date"]))
 
 
+def line(found: Mapping[str, Any]) -> str:
+    """Write what came of one night as a line for people."""
+    lift = found["lift"]
+    arms = "; ".join(
+        f"{name} {_rate(lift[name])} of {lift[name]['n']:,} back" for name in ("treated", "control") if lift[name]["n"]
+    )
+    return (
+        f"{found['score_date']}: {_share(found['predicted'])} said to leave, {_rate(found['observed'])} left"
+        f" (n {found['n']:,}); ece {_number(found['ece'])}; auc {_number(found['auc'])};"
+        f" {arms or 'nobody to be written to'}: {lift['verdict']}"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _rate(found: Mapping[str, float | None]) -> str:
+    return f"{_share(found['value'])} [{_share(found['low'])}, {_share(found['high'])}]"
+
+
+def _number(found: Mapping[str, float | None]) -> str:
+    value, low, high = ("-" if found[name] is None else f"{found[name]:.3f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
 def _nights(home: Home, day: int | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Give the newest revision of every night, of those before ``day`` if it is given, newest first, unchecked."""
     dates = {score_date(path) for path in home.publications.glob("score_date=*/revision=*")}

@@ -30,7 +30,7 @@ from serving.matured import matured, outcome
 from serving.moves import due_to
 from serving.policy.rules import Policy
 from serving.publication import POLICY, Publication, current_path, open_publication, previous, revisions, score_date
-from serving.replenishment import due_in_days, replenishment_due
+from serving.replenishment import due_in_days, named, replenishment_due
 from training import drift
 from training.release import Release, champion, open_release
 from training.season import season_of
@@ -182,7 +182,7 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
     answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
     items = night.release.models.recommender.recommend(bought, night.day, list(agreed), TOP_ITEMS)
-    return answered, items, due[due.customer_id.isin(agreed)], rows
+    return answered, items, named(due[due.customer_id.isin(agreed)], night.shop), rows
 
 
 def rows_of(shop: Shop, frame: pd.DataFrame, day: int, due_in: NDArray[np.float64]) -> Rows:
@@ -199,7 +199,7 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
     others = others_of(night.shop, night.day)
     told = members(night.shop, night.day)
     scores = tables.customer_scores(
-        answered, night.release, night.shop.calendar, night.shop.mapping.language, told, others
+        answered, night.release, night.shop.calendar, night.shop.mapping.language, told, due, others
     )
     check(scores, frame, None if night.before is None else night.before.table("customer_scores"))
     final = night.home.publications / f"score_date={night.date}" / f"revision={revision}"

@@ -14,6 +14,7 @@ from features.calendar import BusinessCalendar
 from serving.answers import Answers
 from serving.moves import CUSTOMER
 from serving.policy.guards import FAIL, GUARDS
+from serving.publication import ByCustomer
 from serving.reasons import reasons
 from serving.words import Language
 from training.models.next_purchase import HORIZONS
@@ -31,17 +32,21 @@ def customer_scores(
     calendar: BusinessCalendar,
     lang: Language,
     members: pd.DataFrame,
+    due: pd.DataFrame,
     merged_from: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Flatten the answers: one row per person, sorted by ``customer_id`` as the answers are.
 
     ``members`` are the facts of the shop's own list (:func:`features.members.members`), ``merged_from`` lists a
-    person's other ids. Reasons (code and sentence) stand for those at or above the band ``watch``.
+    person's other ids, ``due`` what runs out by customer. Reasons (code and sentence) stand for those at or above the
+    band ``watch``.
     """
     c, chosen = a.candidates, a.choice
     rows = range(len(chosen))
     explained = [p for p in rows if a.band[p] in EXPLAINED_BANDS]
-    told = dict(zip(explained, reasons(a, release, explained, REASONS_KEPT, lang), strict=True))
+    theirs = ByCustomer(due[due.customer_id.isin(a.customer_id[explained])])
+    said = reasons(a, release, explained, REASONS_KEPT, lang, theirs, calendar)
+    told = dict(zip(explained, said, strict=True))
     table = {
         "customer_id": a.customer_id,
         "merged_from": [list(merged_from.get(customer_id, ())) for customer_id in a.customer_id],

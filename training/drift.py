@@ -21,9 +21,10 @@ CONSIDERABLE = 0.25
 SAMPLE = 50_000  # customers compared at night, evenly spaced: of a million, 0.5 CPU-s for all inputs (2026-11-24)
 LARGEST = 10  # inputs listed
 # A publish is refused above this share of inputs that drifted considerably, those left out that always do (`restless`).
-# Right nights stay at or below SETTLED_MOST, planted faults begin at FAULT_LEAST (ARCHITECTURE.md, 2026-11-24).
+# Right nights of two shops have .022 within 90 days of a training, .036 after four months; what is caught of planted
+# faults has .072 and more (ARCHITECTURE.md, 2026-11-24).
 SHARE_AT_MOST = 0.05
-# Customers alike in an input, at most, for it to have told them apart; where it is then the same for everyone, its column
+# Share of customers alike in an input, at most, for it to have told them apart; where all are alike tonight, its column
 # is gone. Only of order lines: that no message went out for a month is a plan, not a fault (2026-11-24).
 ALIKE = 0.9
 
