@@ -37,17 +37,16 @@ class Volume:
     newcomers: float  # share of them whose first order it was
     usual_newcomers: float
 
-    def unusual(self) -> str:
-        """Say what is not like other such days; empty where all is, or the day brings too little to tell."""
+    def unusual(self) -> tuple[str, str] | None:
+        """Say what is not like other such days, and how it is there; ``None`` where all is, or there is too little."""
         if self.usual_lines >= FEWEST and not LOW * self.usual_lines <= self.lines <= HIGH * self.usual_lines:
-            return f"{self.lines:,} order lines, where {self.usual_lines:,.0f} are usual"
-        if min(self.lines, self.usual_lines) < FEWEST:
-            return ""
-        if self.usual_per_line > 0 and not LOW <= self.per_line / self.usual_per_line <= HIGH:
-            return f"{self.per_line:,.2f} of revenue a line, where {self.usual_per_line:,.2f} are usual"
+            return f"{self.lines:,} order lines", f"{self.usual_lines:,.0f}"
+        is_told = self.usual_per_line > 0 and min(self.lines, self.usual_lines) >= FEWEST
+        if is_told and not LOW <= self.per_line / self.usual_per_line <= HIGH:
+            return f"{self.per_line:,.2f} of revenue a line", f"{self.usual_per_line:,.2f}"
         if self.customers >= FEWEST_CUSTOMERS and self.newcomers > self.usual_newcomers + NEWCOMERS_BEYOND:
-            return f"{self.newcomers:.0%} of customers new, where {self.usual_newcomers:.0%} are usual"
-        return ""
+            return f"{self.newcomers:.0%} new customers", f"{self.usual_newcomers:.0%}"
+        return None
 
     def told(self) -> dict[str, Any]:
         """Give the figures as a manifest keeps them."""
@@ -97,8 +96,8 @@ def expect_usual_volume(shop: Shop, day: int) -> Volume:
     found = volume(shop, day)
     if what := found.unusual():
         raise Refused(
-            f"{shop.name}: on {shop.calendar.date(found.day)} {what} on that weekday: is a file missing, doubled or"
-            " made another way? Give --force if it is right"
+            f"{shop.name}: {what[0]} on {shop.calendar.date(found.day)}, where {what[1]} are usual on that weekday: is"
+            " a file missing, doubled or made another way? Give --force if it is right"
         )
     return found
 

@@ -311,4 +311,3 @@ def test_status_tells_the_newest_and_the_history_all(lived: Home, monkeypatch: p
     status(history=True, json=True)
     found = json.loads(capsys.readouterr().out)
     assert found["realised"]["score_date"] == "2024-12-02" and len(found["history"]) == 2
-

@@ -75,7 +75,7 @@ def test_a_release_is_opened_with_the_facts_of_its_training(large):
 
 
 def test_every_input_has_a_frozen_distribution_of_the_newest_customers(large):
-    """A fortnight before the training, of everyone with an order: shares add up, and those very rows have not drifted."""
+    """Of everyone with an order a fortnight before the training: shares add up, and those very rows did not drift."""
     facts = open_release(large.path).facts
     rows = Past(large.shop, large.until).rows([large.until - 14], large.until)
     rows = rows[rows.order_days_all >= 1]
@@ -93,7 +93,6 @@ def test_what_drifts_in_a_horizon_whatever_happens_is_named(large):
     for name in catalog.model_inputs(large.shop.tables):
         index = drift.psi(drift.reference(before[name].to_numpy()), now[name].to_numpy())
         assert facts["restless"].get(name) == (round(index, 4) if index > drift.CONSIDERABLE else None), name
-
 
 
 def test_the_golden_rows_cover_every_answer(large):
