@@ -130,7 +130,7 @@ def expect_familiar(found: Mapping[str, Any]) -> None:
         far = _named([f"{name} ({value:.2f})" for name, value in found["largest"].items() if value > CONSIDERABLE])
         raise Refused(
             f"{found['considerable']} of {found['inputs']} inputs are spread otherwise than when the release was"
-            f" trained ({found['share']:.1%}, at most {SHARE_AT_MOST:.0%}; stability index): {far}. {ask}"
+            f" trained ({found['share']:.2%}, at most {SHARE_AT_MOST:.0%}; stability index): {far}. {ask}"
         )
 
 

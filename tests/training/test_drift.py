@@ -53,7 +53,7 @@ def test_inputs_that_moved_are_counted_and_named_the_furthest_first():
     assert found["largest"]["orders_28d"] == pytest.approx(by_hand, abs=1e-4)
     assert (found["n"], found["inputs"], found["considerable"], found["share"]) == (100, 4, 2, 0.5)
     assert next(iter(found["largest"])) == "orders_28d" and found["largest"]["n_orders"] == 0
-    with pytest.raises(Refused, match=r"2 of 4 inputs .* \(50.0%, at most 5%.*orders_28d \(8.28"):
+    with pytest.raises(Refused, match=r"2 of 4 inputs .* \(50.00%, at most 5%.*orders_28d \(8.28"):
         expect_familiar(found)
 
 
