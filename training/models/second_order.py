@@ -62,7 +62,7 @@ class SecondOrder:
     def survival(self, x: Matrix) -> Matrix:
         """Give P(no order within each of HORIZONS), shape (n, len(HORIZONS)), falling."""
         chances = [1 / (1 + np.exp(-self._log_odds(_ahead(x, stretch, self.age)))) for stretch in range(len(STARTS))]
-        survival: Matrix = np.cumprod(1 - np.column_stack(chances), axis=1)
+        survival: Matrix = np.cumprod(1 - np.column_stack(chances), axis=1, dtype=np.float64)
         return survival
 
     def predict(self, x: Matrix) -> Matrix:
