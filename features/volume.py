@@ -13,11 +13,10 @@ from features.shop import Shop
 
 WEEKS = 8  # a day is compared with the same weekday of so many weeks before
 FEWEST = 50  # lines a day; below it chance alone makes a fifth or six times as many
-LOW, HIGH = (
-    0.2,
-    6.0,
-)  # faults.md A36: -80 % and +500 %; revenue a line: .73 to 1.34 on right days of two shops, 2026-11-24
-# First orders among a day's customers, beyond what is usual: .25 at most on right days of two shops (2026-11-24).
+# faults.md A36: -80 % and +500 %. The revenue of a line lies within as well: .56 to 3.57 times the usual on right days of
+# three shops (2026-11-24), 100 where amounts came in another unit.
+LOW, HIGH = 0.2, 6.0
+# First orders among a day's customers, beyond what is usual: .26 at most on right days of three shops (2026-11-24).
 NEWCOMERS_BEYOND = 0.5
 FEWEST_CUSTOMERS = 20  # a day; of fewer chance alone makes half as many newcomers more
 

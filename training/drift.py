@@ -18,7 +18,7 @@ Reference = Mapping[str, Sequence[float]]
 BINS = 10
 LEAST_SHARE = 1e-4  # an empty bin counts as a ten-thousandth, so that one customer in it is no alarm
 CONSIDERABLE = 0.25
-SAMPLE = 50_000  # customers compared at night, evenly spaced: of a million, 0.5 CPU-s for all inputs (2026-11-24)
+SAMPLE = 50_000  # customers compared at night, evenly spaced: of a million, 0.3 CPU-s for all inputs (2026-11-24)
 LARGEST = 10  # inputs listed
 # A publish is refused above this share of inputs that drifted considerably, those left out that always do (`restless`).
 # Right nights of two shops have .022 within 90 days of a training, .036 after four months; what is caught of planted

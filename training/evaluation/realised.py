@@ -13,7 +13,7 @@ from training.metrics import Interval
 
 # Fixed, whatever a report takes: the same night gives the same bytes.
 RESAMPLES = 200
-# Customers that the figures with resampled intervals are of, evenly spaced: 2 CPU-s whatever the shop (2026-11-24).
+# Customers that the figures with resampled intervals are of, evenly spaced: 0.5 CPU-s at most (2026-11-24).
 SAMPLE = 20_000
 # In each arm, for a verdict; below it only a difference of a fifth or more could show (faults.md B2, 2026-11-21).
 FEWEST = 50
