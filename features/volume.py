@@ -13,8 +13,8 @@ from features.shop import Shop
 
 WEEKS = 8  # a day is compared with the same weekday of so many weeks before
 FEWEST = 50  # lines a day; below it chance alone makes a fifth or six times as many
-# faults.md A36: -80 % and +500 %. The revenue of a line lies within as well: .56 to 3.57 times the usual on right days of
-# three shops (2026-11-24), 100 where amounts came in another unit.
+# faults.md A36: -80 % and +500 %. The revenue of a line lies well within: .56 to 3.57 times the usual on right days of
+# three shops (2026-11-24), and 100 where amounts came in another unit.
 LOW, HIGH = 0.2, 6.0
 # First orders among a day's customers, beyond what is usual: .26 at most on right days of three shops (2026-11-24).
 NEWCOMERS_BEYOND = 0.5

@@ -194,11 +194,11 @@ def test_prospects_are_no_training_rows(tmp_path):
     pd.testing.assert_frame_equal(training_frame([ZERO + 60], shop, observed_until=ZERO + 100), rows)
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.ja.md"])
-def test_the_readmes_notebook_runs_as_shown(readme, shop, monkeypatch, capsys):
+def test_the_readmes_notebook_runs_as_shown(shop, monkeypatch, capsys):
     """The same lines about this shop: a row per customer and cut-off, the columns shown, and who stays away."""
-    text = (Path(__file__).parents[2] / readme).read_text("utf-8")
-    block, shown = re.search(r"```python\n([^`]*training_frame[^`]*)```\n```text\n([^`]*)```", text).groups()
+    notebook = re.compile(r"```python\n([^`]*training_frame[^`]*)```\n```text\n([^`]*)```")
+    texts = [(Path(__file__).parents[2] / readme).read_text("utf-8") for readme in ("README.md", "README.ja.md")]
+    ((block, shown),) = {notebook.search(text).groups() for text in texts}
     dates = ", ".join(f"date({FIRST + timedelta(day):%Y, %-m, %-d})" for day in CUTOFFS)
     monkeypatch.setenv("OKAERI_HOME", str(shop.home.root))
     exec(re.sub(r"\[date\(.*?\)\]", f"[{dates}]", block), {})
