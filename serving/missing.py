@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from serving.answers import Answers
-from serving.words import BOT_NOTE, CONSENT_NOTE, CONTROL_NOTE, LATE_NOTE, STALE_NOTE, Language, say
+from serving.words import BOT_NOTE, CONSENT_NOTE, CONTROL_NOTE, LATE_NOTE, SEASON_NOTE, STALE_NOTE, Language, say
 
 LOYALTY = ("tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership")
 OF_TIERS = ("to_next_tier", "tier_expires_on")
@@ -57,8 +57,11 @@ def _why(a: Answers, p: int, name: str) -> dict[str, str | None]:
     return {"why": "not_applicable", "needs": None}
 
 
-def warnings(a: Answers, p: int, lang: Language) -> list[str]:
-    """Say in a sentence each what to mind in an answer."""
+def warnings(a: Answers, p: int, foresees: bool, lang: Language) -> list[str]:
+    """Say in a sentence each what to mind in an answer.
+
+    ``foresees`` tells whether the season to come was learnt from.
+    """
     notes = []
     if a.status[p] != "unknown_customer":
         if a.control[p]:
@@ -67,6 +70,8 @@ def warnings(a: Answers, p: int, lang: Language) -> list[str]:
             notes.append(say(CONSENT_NOTE, lang))
         if a.status[p] == "stale_features":
             notes.append(say(STALE_NOTE, lang))
+        if a.scored[p] and not foresees:
+            notes.append(say(SEASON_NOTE, lang))
         if a.bot[p]:
             notes.append(say(BOT_NOTE, lang))
         if a.late_tables:

@@ -16,20 +16,24 @@ from features import catalog, lake
 from features.arrivals import arrivals, late_tables
 from features.calendar import day_number
 from features.door.ingest import ingest
-from features.errors import BadInput, Refused
+from features.errors import BadInput, Damaged, Refused
 from features.frame import feature_frame
 from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
 from features.members import members
 from features.shop import Shop, open_shop
-from features.volume import expect_usual_volume
+from features.volume import Volume, expect_usual_volume, volume
 from serving import tables
 from serving.answers import Answers, Rows, answers
+from serving.matured import matured, outcome
+from serving.moves import due_to
 from serving.policy.rules import Policy
 from serving.publication import POLICY, Publication, current_path, open_publication, previous, revisions, score_date
-from serving.replenishment import due_in_days, replenishment_due
+from serving.replenishment import due_in_days, named, replenishment_due
+from training import drift
 from training.release import Release, champion, open_release
+from training.season import season_of
 
 Progress = Callable[[str], None]
 TOP_ITEMS = 50
@@ -47,6 +51,10 @@ class Night:
     day: int
     before: Publication | None
     late_tables: tuple[str, ...]
+    volume: Volume
+    judged: Publication | None  # an earlier night whose horizon is over
+    release_before: Release | None  # the night before's, where it is another and still there
+    force: bool
 
     @property
     def date(self) -> str:
@@ -55,13 +63,18 @@ class Night:
     @property
     def inputs(self) -> dict[str, Any]:
         """Give what decides the bytes: equal inputs, equal publication."""
+        before, judged = (
+            None if one is None else lake.sha256_file(one.path / lake.MANIFEST) for one in (self.before, self.judged)
+        )
         return {
             "shop": self.shop.name,
             "lake": self.shop.version,
             "release": self.release.id,
             "policy": self.policy.hash,
             "late_tables": list(self.late_tables),
-            "previous": None if self.before is None else lake.sha256_file(self.before.path / lake.MANIFEST),
+            "previous": before,
+            "judged": judged,
+            "release_before": None if self.release_before is None else self.release_before.id,
         }
 
 
@@ -86,7 +99,8 @@ def nightly(
     replace
         Publish another revision of a date that is published already.
     force
-        Publish although the last day's order lines are far fewer or more than usual.
+        Publish although the last day's order lines are far fewer or more than usual, or tonight's customers are hardly
+        those that the release was trained on.
 
     Returns
     -------
@@ -96,16 +110,15 @@ def nightly(
     Raises
     ------
     Refused
-        If another night runs, the last day's volume is unusual, or the scores fail their checks: what was published
-        before stays.
+        If another night runs, the last day's volume is unusual, the inputs drifted, or the scores fail their checks:
+        what was published before stays.
     BadInput
         If nothing was ingested or trained yet.
     """
     with lake.locked(home.root / ".night.lock", "the night"):
         shop = _take_in(home, now, say)
         day = as_of if as_of is not None else shop_day(shop, now)
-        if not force:
-            expect_usual_volume(shop, day)
+        lines = volume(shop, day) if force else expect_usual_volume(shop, day)
         release = open_release(champion(home))
         if release.facts["shop"] != shop.name:
             raise BadInput(
@@ -118,7 +131,10 @@ def nightly(
         late = tuple(late_tables(shop.mapping, arrivals(home, shop.name), now))
         if late:
             say(f"late: {', '.join(late)}")
-        night = Night(home, shop, release, *policy, day=day, before=before, late_tables=late)
+        night = Night(
+            home, shop, release, *policy, day, before, late, lines,
+            matured(home, day, say), _release_before(home, before, release, say), force,
+        )  # fmt: skip
         started = time.monotonic()
         frame = feature_frame(shop, shop.calendar.start(day))
         say(f"answering for {len(frame):,} customers")
@@ -145,8 +161,20 @@ def _take_in(home: Home, now: datetime, say: Progress) -> Shop:
     return open_shop(home)
 
 
-def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd.DataFrame]:
-    """Answer for every customer of a frame; give the answers, their items and what runs out."""
+def _release_before(home: Home, before: Publication | None, now: Release, say: Progress) -> Release | None:
+    """Open the release of the night before, if it is another one and still whole."""
+    path = None if before is None else home.releases / str(before.manifest["inputs"]["release"])
+    if path is None or path.name == now.id or not path.exists():
+        return None
+    try:
+        return open_release(path)
+    except Damaged as error:
+        say(f"cannot be compared with: {error}")
+        return None
+
+
+def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd.DataFrame, Rows]:
+    """Answer for every customer of a frame; give the answers, their items, what runs out, and what was known."""
     bought = interactions(night.shop, night.shop.calendar.start(night.day))
     due = replenishment_due(bought, night.day)
     customers = frame.customer_id.to_numpy(dtype=object)
@@ -154,7 +182,7 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
     answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
     items = night.release.models.recommender.recommend(bought, night.day, list(agreed), TOP_ITEMS)
-    return answered, items, due[due.customer_id.isin(agreed)]
+    return answered, items, named(due[due.customer_id.isin(agreed)], night.shop), rows
 
 
 def rows_of(shop: Shop, frame: pd.DataFrame, day: int, due_in: NDArray[np.float64]) -> Rows:
@@ -166,11 +194,12 @@ def rows_of(shop: Shop, frame: pd.DataFrame, day: int, due_in: NDArray[np.float6
 
 def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) -> Publication:
     """Compute and write all tables aside, check them, seal the folder and give it its name."""
-    answered, items, due = answer(night, frame)
+    answered, items, due, rows = answer(night, frame)
+    watched = _watched(night, answered)
     others = others_of(night.shop, night.day)
     told = members(night.shop, night.day)
     scores = tables.customer_scores(
-        answered, night.release, night.shop.calendar, night.shop.mapping.language, told, others
+        answered, night.release, night.shop.calendar, night.shop.mapping.language, told, due, others
     )
     check(scores, frame, None if night.before is None else night.before.table("customer_scores"))
     final = night.home.publications / f"score_date={night.date}" / f"revision={revision}"
@@ -181,7 +210,7 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
         "recommendations": items,
         "replenishment_due": due,
         "offer_allocations": tables.offer_allocations(answered),
-        "score_changes": tables.score_changes(scores, night.before.table("customer_scores") if night.before else None),
+        "score_changes": _changes(night, scores, rows),
         "rejects": tables.rejects(answered),
     }
     with lake.staging(final) as staged:
@@ -194,9 +223,43 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
         hindsight = night.release.trained_until > night.day
         facts = {"day": night.day, "score_date": night.date, "revision": revision, "hindsight": hindsight}
         run_id = lake.digest([night.inputs, facts])[:32]
-        lake.seal(staged, counts=counts, inputs=night.inputs, run_id=run_id, **facts)
+        lake.seal(staged, counts=counts, inputs=night.inputs, run_id=run_id, **facts, **watched)
         lake.publish(staged, final)
     return open_publication(final)
+
+
+def _changes(night: Night, scores: pd.DataFrame, rows: Rows) -> pd.DataFrame:
+    """List whose band moved since the night before, and whether the customer moved it or a new release."""
+    if night.before is None:
+        return tables.score_changes(scores, None)
+    changes = tables.score_changes(scores, night.before.table("customer_scores"))
+    is_other = night.before.manifest["inputs"]["release"] != night.release.id
+    cause = due_to(changes, rows, night.release_before, is_other, night.policy, night.day)
+    return changes.assign(due_to=cause)
+
+
+def _watched(night: Night, answered: Answers) -> dict[str, Any]:
+    """Say whether tonight is like what was learnt from, and what came of a night whose horizon is over.
+
+    Raises
+    ------
+    Refused
+        If the inputs drifted too far, unless it is forced.
+    """
+    facts, lines, horizon = night.release.facts, night.volume, night.release.models.horizon_days
+    calendar, people = night.shop.calendar, np.flatnonzero(answered.scored & ~answered.bot)
+    found = None
+    if "features" in facts["references"]:  # not in a release of before there was drift
+        found = drift.drift(facts["references"]["features"], facts["restless"], answered.features, people)
+        if not night.force:
+            drift.expect_familiar(found)
+    return {
+        "horizon_days": horizon,
+        "season": season_of(facts, night.day, horizon, calendar, night.shop.mapping.language),
+        "volume": {"date": str(calendar.date(lines.day)), **lines.told()},
+        "drift": found,
+        "realised": None if night.judged is None else outcome(night.shop, night.judged, night.day),
+    }
 
 
 def check(scores: pd.DataFrame, frame: pd.DataFrame, before: pd.DataFrame | None) -> None:

@@ -31,6 +31,7 @@ from serving.schemas import RecommendRequest, Refused, ScoreRequest
 from serving.words import RECORD_NOTE, Language, say
 from training.models.recommender import Recommender
 from training.release import Release, champion, open_release, probe
+from training.season import season_of
 
 AHEAD = timedelta(days=7)
 TIMELINE_ROWS = 20
@@ -169,12 +170,13 @@ class Online:
             raise Refused(503, "busy", busy) from None
 
     def release(self) -> Reply:
-        """Say which release, policy and night answer."""
-        facts = self._release.facts
+        """Say which release, policy and night answer, and whether the season to come was learnt from."""
+        facts, models, lang = self._release.facts, self._release.models, self.shop.mapping.language
         names = ("shop", "trained_until_date", "method", "n", "horizon_days", "feature_schema")
         return {
             **self._names(),
             "facts": {name: facts[name] for name in names},
+            "season": season_of(facts, self._day(None), models.horizon_days, self.shop.calendar, lang),
             "publication": {name: self.publication.manifest[name] for name in ("score_date", "revision", "run_id")},
         }
 

@@ -156,7 +156,7 @@ class Experiment(Part):
 
 class ChurnReason(Reason):
     direction: str = Field(description="raises or lowers the risk")
-    strength: float | None = Field(description="share of the model's contributions")
+    strength: float | None = Field(description="share of the model's contributions; null where facts alone speak")
     value: Any = Field(description="this customer's value")
     typical: Any = Field(description="what is typical")
     actionable: bool = Field(description="can the shop do something about it")

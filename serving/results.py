@@ -13,12 +13,13 @@ from serving.answers import Answers
 from serving.missing import LOYALTY, missing, warnings
 from serving.policy.guards import FAIL, GUARDS, NOT_CHECKED, STATES
 from serving.policy.rules import Policy
-from serving.reasons import reasons
+from serving.reasons import Reason, reasons
 from serving.words import GUARDS as GUARD_WORDS
 from serving.words import ITEM_REASONS, Language, say
 from serving.words import NOT_CHECKED as NOT_CHECKED_WORDS
 from training.models.next_purchase import HORIZONS
 from training.release import Release
+from training.season import season_of
 
 BLOCKS = (
     "churn", "second_order", "next_order", "replenishment", "clv", "at_risk_365d", "promo_share", "subscription",
@@ -55,13 +56,20 @@ class Around:
     members: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # what the shop's list says
     listed: frozenset[str] = frozenset()  # the facts that list has a column for
 
+    def foresees(self, day: int) -> bool:
+        """Tell whether the release has learnt from the season to come; of one that does not say, none is denied."""
+        found = season_of(self.release.facts, day, self.release.models.horizon_days, self.calendar, "en")
+        return found is None or bool(found["seen"])
+
 
 def results(answered: Answers, around: Around, asked: Asked) -> list[dict[str, Any]]:
     """Write one result per customer, in the order of ``answered``."""
     n = len(answered.customer_id)
     wanted = "reasons" in asked.include and asked.explain != "none"
     most = REASONS_SHOWN.get(asked.explain, 0)
-    told = reasons(answered, around.release, range(n), most, asked.lang) if wanted else [[] for _ in range(n)]
+    told: list[list[Reason]] = [[] for _ in range(n)]
+    if wanted:
+        told = reasons(answered, around.release, range(n), most, asked.lang, around.due, around.calendar)
     return [_result(answered, p, around, asked, [vars(reason) for reason in told[p]]) for p in range(n)]
 
 
@@ -89,7 +97,7 @@ def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[st
     about = _about(a, p, around, asked)
     lacking = missing(a, p, about, blocks, around.listed, asked.include, asked.explain)
     blocks = {name: value if name in asked.include else [] if name in LISTS else None for name, value in blocks.items()}
-    return about | blocks | {"missing": lacking, "warnings": warnings(a, p, asked.lang)}
+    return about | blocks | {"missing": lacking, "warnings": warnings(a, p, around.foresees(a.day), asked.lang)}
 
 
 def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 
 from features.calendar import BusinessCalendar
 from serving.answers import Answers
+from serving.moves import CUSTOMER
 from serving.policy.guards import FAIL, GUARDS
+from serving.publication import ByCustomer
 from serving.reasons import reasons
 from serving.words import Language
 from training.models.next_purchase import HORIZONS
@@ -30,17 +32,21 @@ def customer_scores(
     calendar: BusinessCalendar,
     lang: Language,
     members: pd.DataFrame,
+    due: pd.DataFrame,
     merged_from: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Flatten the answers: one row per person, sorted by ``customer_id`` as the answers are.
 
     ``members`` are the facts of the shop's own list (:func:`features.members.members`), ``merged_from`` lists a
-    person's other ids. Reasons (code and sentence) stand for those at or above the band ``watch``.
+    person's other ids, ``due`` what runs out by customer. Reasons (code and sentence) stand for those at or above the
+    band ``watch``.
     """
     c, chosen = a.candidates, a.choice
     rows = range(len(chosen))
     explained = [p for p in rows if a.band[p] in EXPLAINED_BANDS]
-    told = dict(zip(explained, reasons(a, release, explained, REASONS_KEPT, lang), strict=True))
+    theirs = ByCustomer(due[due.customer_id.isin(a.customer_id[explained])])
+    said = reasons(a, release, explained, REASONS_KEPT, lang, theirs, calendar)
+    told = dict(zip(explained, said, strict=True))
     table = {
         "customer_id": a.customer_id,
         "merged_from": [list(merged_from.get(customer_id, ())) for customer_id in a.customer_id],
@@ -63,6 +69,7 @@ def customer_scores(
         "clv_grade": a.grade,
         "at_risk_365d": a.at_risk,
         "promo_share": a.promo_share,
+        "is_subscriber": a.features.get("subscriptions_active", np.zeros(len(chosen))) > 0,
         "is_bot": a.bot,
         "action_scenario": np.array([option.scenario for option in c.options], object)[chosen],
         "action_offer_id": np.array([option.offer for option in c.options], object)[chosen],
@@ -116,7 +123,10 @@ def offer_allocations(a: Answers) -> pd.DataFrame:
 
 
 def score_changes(scores: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
-    """List customers whose churn band differs from the previous publication's, with the main cause."""
+    """List customers whose churn band differs from the previous publication's, with the main cause.
+
+    ``due_to`` says ``customer``: what else may have moved it is :func:`serving.moves.due_to`'s to tell.
+    """
     columns = ["customer_id", "churn_band", "churn_probability", "reason_codes"]
     earlier = scores[columns[:3]].iloc[:0] if before is None else before[columns[:3]]
     joined = scores[columns].merge(earlier, on="customer_id", suffixes=("", "_before"))
@@ -128,6 +138,7 @@ def score_changes(scores: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataF
             "band": moved.churn_band,
             "change": moved.churn_probability - moved.churn_probability_before,
             "main_cause": moved.reason_codes.str.split(",").str[0],
+            "due_to": CUSTOMER,
         }
     ).reset_index(drop=True)
 

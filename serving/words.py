@@ -1,5 +1,6 @@
 """Words for people, Japanese and English, as the glossary has them."""
 
+from datetime import date
 from typing import Literal
 
 Language = Literal["ja", "en"]
@@ -18,6 +19,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "bad_experience": ("直近に返品・低評価・問い合わせあり", "Recent return, low rating or ticket"),
     "late_delivery": ("直近の配送が予定より{days}日遅れ", "Last delivery {days} days late"),
     "no_response": ("直近{n}通に開封・クリックなし", "No response to last {n} messages"),
+    "runs_out": ("{product}を使い切る頃({date})", "{product} due to run out {date}"),
     "steady": ("{months}か月続けて購入", "Ordered {months} months running"),
 }
 # What a customer may see: polite, and silent about scores, silence and segments.
@@ -75,6 +77,10 @@ BOT_NOTE = (
     "More than 50,000 order lines: hardly a person. Take the scores with care.",
 )
 LATE_NOTE = ("到着が遅れている表: {tables}", "Tables that have not come when expected: {tables}")
+SEASON_NOTE = (
+    "1年前の同じ時期を学習していないため、季節による変化は見込まれていません。",
+    "The same season a year before was not learnt from: what it changes is not foreseen.",
+)
 STALE_NOTE = ("データが遅れています。", "The features are late.")
 
 
@@ -85,3 +91,14 @@ def say(words: tuple[str, str], lang: Language, **values: object) -> str:
     'Spend down 40 %'
     """
     return words[LANGUAGES.index(lang)].format(**values)
+
+
+def say_date(day: date, lang: Language) -> str:
+    """Write a date as staff screens do.
+
+    >>> say_date(date(2026, 11, 21), "ja"), say_date(date(2026, 11, 21), "en")
+    ('2026年11月21日(土)', '2026-11-21')
+    """
+    return (
+        day.isoformat() if lang == "en" else f"{day.year}年{day.month}月{day.day}日({'月火水木金土日'[day.weekday()]})"
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from features.home import Home
 from features.shop import Shop
 from features.traits import traits
 from training import registry
-from training.dataset import FEWEST_IN_SLICE, Past
+from training.dataset import FEWEST_IN_SLICE, Past, horizon_days
 from training.evaluation.churn import judge_churn
 from training.evaluation.measures import figures, outcome
 from training.evaluation.next_purchase import judge_next_purchase
@@ -23,6 +24,7 @@ from training.evaluation.second_order import judge_second_order
 from training.evaluation.value import judge_value
 from training.labels import last_day
 from training.plots import churn_plots
+from training.season import learnt_span, season
 
 Judge = Callable[[Past, int, int], Judged]
 
@@ -40,10 +42,11 @@ VALUES_SHOWN = 6  # of each trait, the most common
 
 @dataclass(frozen=True)
 class Backtested:
-    """One backtest: its rows, those pooled over the cut-offs last, and what could not be judged."""
+    """One backtest: its rows, those pooled over the cut-offs last, what could not be judged, and the seasons."""
 
     rows: tuple[Row, ...]
     skipped: tuple[str, ...]
+    season: dict[str, dict[str, Any]]  # by cut-off: whether the same season a year before was learnt from
 
 
 def backtest(
@@ -76,7 +79,7 @@ def backtest(
         seen = [outcome(one.sample) for one in judged if one.sample is not None and one.sample.question == "churn"]
         plots = churn_plots(*(np.concatenate(parts) for parts in zip(*seen, strict=True))) if seen else {}
         registry.log_report(as_rows(rows), plots)
-    return Backtested(tuple(rows), skipped)
+    return Backtested(tuple(rows), skipped, seasons(shop, days))
 
 
 def _judge(question: str, protocol: str) -> Judge:
@@ -85,6 +88,15 @@ def _judge(question: str, protocol: str) -> Judge:
     if protocol not in QUESTIONS[question]:
         raise BadInput(f"--protocol {protocol}: {question} knows {', '.join(QUESTIONS[question])}")
     return QUESTIONS[question][protocol]
+
+
+def seasons(shop: Shop, cutoffs: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """Tell for each cut-off, by date, whether what is judged there had learnt from the same season a year before."""
+    horizon, calendar = horizon_days(shop, last_day(shop)), shop.calendar
+    return {
+        str(calendar.date(day)): season(learnt_span(shop, day, horizon), day, horizon, calendar, shop.mapping.language)
+        for day in cutoffs
+    }
 
 
 def _days(shop: Shop, cutoffs: Sequence[int] | None) -> list[int]:

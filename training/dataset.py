@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from feature_repo.store import Store
 from features.calendar import day_number
 from features.frame import feature_frame
 from features.home import Home
@@ -68,6 +67,8 @@ class Past:
         """Ask Feast for all customers known at some cut-offs, keeping snapshots that are not there yet."""
         if not days:
             return
+        from feature_repo.store import Store  # five CPU-seconds to import, and a night only asks who is active
+
         store = Store.open(self.shop.home, self.shop)
         starts = {day: self.shop.calendar.start(day) for day in days}
         missing = [start for start in starts.values() if not store.has_snapshot(start)]

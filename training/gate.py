@@ -38,6 +38,7 @@ class Checks(Strict):
     coverage_off_at_most: Share
     silence: Silence
     same_score_at_most: Share
+    drift_at_most: Share
 
 
 class Compared(Strict):
@@ -85,8 +86,8 @@ def load_rules(path: Path | None = None) -> Rules:
 class Finding:
     """One thing measured. ``gain`` and its interval are above zero where the challenger is better."""
 
-    what: str  # calibration, coverage, silence, same_score, no_number, beats, never_below, champion
-    question: str
+    what: str  # calibration, coverage, silence, same_score, no_number, drift, beats, never_below, champion
+    question: str  # or "inputs", which all of them share
     figure: str
     slice: str
     against: str  # a baseline, "champion", or "" for a bound

@@ -376,3 +376,32 @@ def _hits(ranked: NDArray[np.integer], truth: Csr, k: int) -> tuple[NDArray[np.b
     wanted = np.arange(n_customers)[:, None] * n_items + top
     hits = (top >= 0) & np.isin(wanted, bought)
     return hits, np.bincount(rows, minlength=n_customers)
+
+
+def wilson(hits: int, n: int) -> Interval:
+    """Share of customers who did something, with the 95 % score interval, which also a share of 0 or 1 has.
+
+    Wilson (1927), JASA 22, 209-212. NaN of nobody.
+
+    >>> [round(number, 4) for number in wilson(81, 263)]  # Newcombe (1998), Statistics in Medicine 17, 857-872
+    [0.308, 0.2553, 0.3662]
+    """
+    if not n:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    p, z = hits / n, 1.959964
+    middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+    return Interval(p, max(0.0, float(low)), min(1.0, float(high)))
+
+
+def newcombe(hits: int, n: int, hits_beside: int, n_beside: int) -> Interval:
+    """How much larger one share of customers is than another's, other customers', with its 95 % interval.
+
+    Newcombe (1998), Statistics in Medicine 17, 873-890, method 10: from the two score intervals.
+
+    >>> [round(number, 4) for number in newcombe(56, 70, 48, 80)]  # the paper's first example
+    [0.2, 0.0524, 0.3339]
+    """
+    (p, low, high), (q, low_beside, high_beside) = wilson(hits, n), wilson(hits_beside, n_beside)
+    below, above = np.hypot(p - low, high_beside - q), np.hypot(high - p, q - low_beside)
+    return Interval(p - q, float(p - q - below), float(p - q + above))

@@ -21,7 +21,7 @@ from training.models.held import load_held
 from training.models.parameters import AS_FOUND, Parameters
 from training.plots import churn_plots
 from training.release import Contents, Release, champion, open_release, write_release
-from training.trial import against, checks, products_against
+from training.trial import against, checks, drifted, products_against
 
 Progress = Callable[[str], None]
 
@@ -72,7 +72,8 @@ def train(
     -------
     dict
         ``release`` (id), ``method``, ``version`` (MLflow's), ``run_id``, ``verdict`` (promoted, kept_champion or
-        unchanged), ``kind``, ``reasons``, ``champion`` (who answers now), ``report`` (rows) and ``skipped``.
+        unchanged), ``kind``, ``reasons``, ``champion`` (who answers now), ``season`` (whether the weeks to come were
+        seen a year before), ``report`` (rows) and ``skipped``.
 
     Raises
     ------
@@ -98,6 +99,7 @@ def train(
             remember_challenger(home, path)
         registry.mirror(home, aliases(home))
     told = {"release": path.name, "method": done.contents.models.method, "version": version, "run_id": run_id}
+    told |= {"season": done.contents.facts["season"]}
     return told | _told(done, is_new) | {"champion": answering(home)[0]}
 
 
@@ -126,14 +128,16 @@ def _learn(home: Home, shop: Shop, until: int, asked: Asked, say: Progress) -> T
         models = refit(past, until, current.models, asked.parts)
     say("looking for leaks, and asking the gate")
     expect_no_leak(past, past.newest_day)
-    verdict = _judge(rules, report, models, current, past, until, asked)
-    return Trained(_contents(past, until, models, report, asked, current), report, verdict)
+    made = _contents(past, until, models, report, asked, current)
+    return Trained(made, report, _judge(rules, report, made, current, past, until, asked))
 
 
 def _judge(
-    rules: Rules, report: Report, models: Models, current: Release | None, past: Past, until: int, asked: Asked
+    rules: Rules, report: Report, made: Contents, current: Release | None, past: Past, until: int, asked: Asked
 ) -> Verdict:
-    findings = list(checks(rules, report, past))
+    models, findings = made.models, list(checks(rules, report, past))
+    if models.scores is not None:
+        findings.append(drifted(rules, made.facts))
     if current is None:
         return decide(rules, None, models.method, models.why_light, findings)
     compared, why_not = against(rules, report, current, past)
@@ -174,7 +178,7 @@ def _contents(
         theirs = current.facts.get("parameters", AS_FOUND.model_dump(mode="json"))
         parameters |= {block: theirs[block] for question in kept if (block := question.replace("-", "_")) in theirs}
     reference = contents.reference_rows(past, until)
-    facts = contents.facts(past.shop, models, until, reference)
+    facts = contents.facts(past.shop, models, until, reference, contents.moves(past, until, reference))
     facts |= {"learnt_until": learnt, "parameters": parameters}
     return Contents(models, facts, rows, contents.golden(past.shop, reference), twins)
 

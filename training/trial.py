@@ -1,6 +1,7 @@
 """A challenger examined on its held-back customers: by itself, beside its baselines, and against the champion."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +14,12 @@ from training.evaluation.measures import measures
 from training.evaluation.paired import gain, shown_gain
 from training.evaluation.recommender import PRODUCT_DAYS
 from training.evaluation.rows import EVERYONE, Matrix, Sample
-from training.fitting import fit_recommender, place
+from training.fitting import fit_recommender
 from training.gate import Finding, Rules
 from training.metrics import Interval
 from training.release import Release
-from training.splits import STEP_DAYS
+from training.season import COMING, learnt_span, unseen
 
-YEAR_DAYS = 364  # whole weeks, so that the weekday is the same
 PROMISED = 0.80  # of orders lie between p10 and p90
 FEWEST_COVERED = 100  # customers whose dates are over: with fewer .10 off is chance (2 standard errors are .08)
 
@@ -85,8 +85,8 @@ def _ece_by_chance(said: Matrix, resamples: int) -> float:
 
 
 def _season_was_seen(past: Past, day: int) -> bool:
-    """Tell whether a training cut-off lies about a year before ``day``."""
-    return min(place(past.shop, day, past.horizon).all) <= day - YEAR_DAYS + STEP_DAYS
+    """Tell whether what is judged on ``day`` had learnt from the same season a year before."""
+    return not unseen(learnt_span(past.shop, day, past.horizon), {COMING: (day, day + past.horizon)})
 
 
 def _silence(rules: Rules, sample: Sample, past: Past, days: int) -> Finding:
@@ -112,6 +112,21 @@ def _coverage(rules: Rules, sample: Sample) -> Finding:
     told = f"next-purchase: {found:.3f} of next orders within p10 to p90; {PROMISED} is right (at most {bound} off)"
     passed = abs(found - PROMISED) <= bound if over.sum() >= FEWEST_COVERED else None
     return _checked("coverage", "next-purchase", "coverage_p10_p90", found, int(over.sum()), passed, told)
+
+
+def drifted(rules: Rules, facts: Mapping[str, Any]) -> Finding:
+    """Tell how many inputs are spread otherwise among the newest customers than among those learnt from last.
+
+    ``facts`` are those of :func:`training.contents.facts`: every input's reference, and the ``restless`` ones.
+    """
+    restless, inputs = facts["restless"], facts["references"]["features"]
+    share, bound = len(restless) / len(inputs), rules.checks.drift_at_most
+    furthest = max(restless, key=lambda name: restless[name], default="")
+    told = (
+        f"{share:.1%} of inputs are spread otherwise among the newest customers than among those learnt from last"
+        f" (at most {bound:.0%})" + (f"; furthest {furthest}, index {restless[furthest]:.2f}" if furthest else "")
+    )
+    return _checked("drift", "inputs", "psi", share, len(inputs), share <= bound, told)
 
 
 def against(rules: Rules, report: Report, champion: Release, past: Past) -> tuple[list[Finding], list[str]]:

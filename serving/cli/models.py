@@ -46,6 +46,7 @@ def train(
     else:
         typer.echo(shown(result["report"], result["skipped"]))
         show({name: result[name] for name in ("release", "method", "version", "run_id", "verdict", "kind")}, False)
+        show({"season": result["season"]["why"]}, False)
     if not json:
         for reason in result["reasons"]:
             typer.echo(f"gate: {reason}", err=True)
@@ -113,7 +114,9 @@ def backtest(
     found = judge(home, open_shop(home, mapping.shop), question, days, protocol)
     rows = as_rows(found.rows)
     if json:
-        told = {"question": question, "shop": mapping.shop, "protocol": protocol, "rows": rows}
-        show(told | {"skipped": list(found.skipped)}, True)
+        told = {"question": question, "shop": mapping.shop, "protocol": protocol, "season": found.season}
+        show({**told, "rows": rows, "skipped": list(found.skipped)}, True)
     else:
         typer.echo(shown(rows, found.skipped))
+        for cutoff, one in found.season.items():
+            typer.echo(f"season {cutoff}: {one['why']}")

@@ -16,7 +16,7 @@ def nightly(
     as_of: Annotated[str | None, typer.Option(help="Date; default the shop's own today.")] = None,
     policy: Annotated[Path | None, typer.Option(help="Policy file; default the one that ships.")] = None,
     replace: Annotated[bool, typer.Option(help="Publish another revision of a published date.")] = False,
-    force: Annotated[bool, typer.Option(help="Publish although the last day's volume is unusual.")] = False,
+    force: Annotated[bool, typer.Option(help="Publish although the last day or tonight's inputs are unusual.")] = False,
     json: Json = False,
 ) -> None:
     """Take in what is new, answer for every customer, publish tables and features: whole or not at all."""
@@ -49,18 +49,27 @@ def serve(
     os.execv(command[0], command)
 
 
-def status(json: Json = False) -> None:
-    """Say what this home holds: the shop, its rows, the champion and the last night."""
+def status(
+    history: Annotated[bool, typer.Option("--history", help="Every night that was judged, a row each.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what this home holds: the shop, its rows, the champion, the last night, and what came of earlier ones."""
     from features import lake
     from features.arrivals import arrivals, late_tables
     from features.door.tables import TABLES
     from features.home import Home
     from features.shop import open_shop
+    from serving.matured import history as judged
+    from serving.matured import line
     from serving.publication import current
 
     home = Home.open()
     shop = open_shop(home)
-    night, release = current(home), lake.pointed(home.releases / "CURRENT.json")
+    night, release, realised = current(home), lake.pointed(home.releases / "CURRENT.json"), judged(home)
+    if history and not json:
+        for one in realised:
+            typer.echo(line(one))
+        return
     show(
         {
             "shop": shop.name,
@@ -71,6 +80,8 @@ def status(json: Json = False) -> None:
             "champion": release[0].name if release else None,
             "last_night": night.manifest["score_date"] if night else None,
             "counts": dict(night.manifest["counts"]) if night else {},
+            "realised": (realised[-1] if json else line(realised[-1])) if realised else None,
+            **({"history": realised} if history else {}),
         },
         json,
     )

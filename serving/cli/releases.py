@@ -40,6 +40,8 @@ def show_(release_id: Annotated[str | None, typer.Argument(help="Default the cha
     home, opened = Home.open(), open_release(_path(release_id))
     facts = {k: v for k, v in opened.facts.items() if not isinstance(v, list | dict)}
     named = ", ".join(alias for alias, name in aliases(home).items() if name == opened.id) or "-"
+    if season := opened.facts.get("season"):
+        facts["season"] = season["why"]
     show({"id": opened.id, "aliases": named, **facts}, False)
     typer.echo(shown(opened.report(), []))
     gate = opened.gate()

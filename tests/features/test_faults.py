@@ -19,7 +19,7 @@ from features.door.mapping_file import parse_mapping
 from features.errors import BadInput, Refused
 from features.frame import feature_frame
 from features.trace import trace
-from features.volume import expect_usual_volume
+from features.volume import expect_usual_volume, volume
 from tests.features.exports import workbook
 from tests.features.test_frame import one_order
 from tests.features.test_ingest import HEADER, PLAIN, order, quarantine, rows, take
@@ -828,6 +828,53 @@ def test_a_day_far_from_its_weekdays_is_refused_with_both_counts(mapped, lines, 
     else:
         with pytest.raises(Refused, match=rf"{lines:,} order lines on 2024-02-26, where 100 are usual"):
             expect_usual_volume(toy.shop, number(57))
+
+
+def mondays(toy, per_day=60, **last):
+    """Tell nine Mondays with as many lines, each by a customer who comes every week; the last may differ."""
+    days = pd.date_range("2024-01-01", periods=9, freq="7D")
+    told = [
+        order(
+            f"{d:%j}-{n}",
+            ordered_at=f"{d:%Y-%m-%d} 10:00:00",
+            **({"customer_id": f"c{n}"} | (last if d == days[-1] else {})),
+        )
+        for d in days
+        for n in range(per_day)
+    ]
+    return take(toy, rows(*told))
+
+
+def test_amounts_in_another_unit_are_refused_on_the_first_day(mapped):
+    toy = mapped()
+    mondays(toy)
+    usual = volume(toy.shop, number(57))
+    assert (usual.lines, usual.usual_lines, usual.newcomers, usual.unusual()) == (60, 60, 0.0, None)
+    other = mapped()
+    mondays(other, revenue=str(100 * usual.per_line))
+    with pytest.raises(
+        Refused, match=rf"{100 * usual.per_line:,.2f} of revenue a line on 2024-02-26, where {usual.per_line:,.2f} are"
+    ):
+        expect_usual_volume(other.shop, number(57))
+
+
+def test_customers_numbered_anew_are_refused_on_the_first_day(mapped):
+    toy = mapped()
+    days = pd.date_range("2024-01-01", periods=9, freq="7D")
+    told = [
+        order(f"{d:%j}-{n}", ordered_at=f"{d:%Y-%m-%d} 10:00:00", customer_id=f"{'new-' * (d == days[-1])}c{n}")
+        for d in days
+        for n in range(60)
+    ]
+    take(toy, rows(*told))
+    with pytest.raises(Refused, match="100% new customers on 2024-02-26, where 0% are usual"):
+        expect_usual_volume(toy.shop, number(57))
+
+
+def test_a_quiet_day_is_not_judged_by_its_few_lines(mapped):
+    toy = mapped()
+    mondays(toy, per_day=49, revenue="99999")
+    assert expect_usual_volume(toy.shop, number(57)).unusual() is None
 
 
 def test_products_that_all_have_new_names_are_warned_of(mapped):

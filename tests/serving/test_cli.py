@@ -155,6 +155,7 @@ def test_train_ends_with_four_and_the_reason_when_the_champion_stays(
         told = {"release": "c0ffee", "method": "full", "version": "2", "run_id": "r", "verdict": "kept_champion"}
         return told | {
             "kind": "worse",
+            "season": {"seen": False, "why": "never seen"},
             "reasons": ["churn auc: worse"],
             "report": [],
             "skipped": [],
@@ -166,6 +167,7 @@ def test_train_ends_with_four_and_the_reason_when_the_champion_stays(
     settings.write_text("churn: {trees: 2}")
     ended = okaeri(home, "train", "--models", "value,churn", "--parameters", settings)
     assert ended.code == 4 and "gate: churn auc: worse" in ended.err and "kept_champion" in ended.out
+    assert "season           never seen" in ended.out
     assert asked[0].parts == ("churn", "value") and asked[0].parameters.churn.trees == 2
     assert okaeri(home, "train", "--json").json["reasons"] == ["churn auc: worse"]
     refused(okaeri(home, "train", "--models", "chrun"), 2, "no such model; did you mean churn?")

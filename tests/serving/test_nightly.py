@@ -98,6 +98,8 @@ def test_the_manifest_says_what_it_was_made_of(published: Publication, shop: Sho
         "policy": told.POLICY[0].hash,
         "late_tables": [],
         "previous": None,
+        "judged": None,
+        "release_before": None,
     }
     assert set(facts["files"]) == {*(f"{name}.parquet" for name in TABLES), "policy.yaml"}
     assert published.policy == told.POLICY[0]

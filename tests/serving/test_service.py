@@ -235,3 +235,9 @@ def test_the_command_is_safe_and_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_importing_the_service_imports_no_bentoml() -> None:
     code = "import sys, serving.service; sys.exit('bentoml' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_importing_the_night_imports_neither_feast_nor_mlflow() -> None:
+    """Feast takes five CPU-seconds, and only publishing needs it."""
+    code = "import sys, serving.nightly; sys.exit(sorted({'feast', 'mlflow', 'implicit'} & set(sys.modules)) or 0)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,8 @@
 """Training rows: what was known then, beside what happened next. Nothing of the one is in the other."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -190,3 +192,20 @@ def test_prospects_are_no_training_rows(tmp_path):
     shop = open_shop(home, "told")
     assert len(feature_frame(shop, shop.calendar.start(ZERO + 60))) == 42
     pd.testing.assert_frame_equal(training_frame([ZERO + 60], shop, observed_until=ZERO + 100), rows)
+
+
+def test_the_readmes_notebook_runs_as_shown(shop, monkeypatch, capsys):
+    """The same lines about this shop: a row per customer and cut-off, the columns shown, and who stays away."""
+    notebook = re.compile(r"```python\n([^`]*training_frame[^`]*)```\n```text\n([^`]*)```")
+    texts = [(Path(__file__).parents[2] / readme).read_text("utf-8") for readme in ("README.md", "README.ja.md")]
+    ((block, shown),) = {notebook.search(text).groups() for text in texts}
+    dates = ", ".join(f"date({FIRST + timedelta(day):%Y, %-m, %-d})" for day in CUTOFFS)
+    monkeypatch.setenv("OKAERI_HOME", str(shop.home.root))
+    exec(re.sub(r"\[date\(.*?\)\]", f"[{dates}]", block), {})
+    printed = capsys.readouterr().out
+    frame = training_frame([ZERO + day for day in CUTOFFS], shop)
+    shape, head = printed.splitlines()[:2]
+    assert shape == str(frame.shape) and head.split() == shown.splitlines()[1].split()
+    stayed_away = [(frame[frame.as_of_day == ZERO + day].future_order_days == 0).mean() for day in CUTOFFS]
+    told = [float(line.split()[1]) for line in printed.splitlines()[-2:]]
+    assert told == pytest.approx(stayed_away, abs=5e-4) and min(told) > 0

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import lake
+from features import catalog, lake
 from features.errors import BadInput, Damaged, Refused
 from features.home import Home
 from tests.contracts.model_contract import assert_no_pickle
+from training import drift
 from training import ledger as pointers
 from training import release as releases
+from training.dataset import Past
 from training.ledger import list_releases, promote
 from training.release import GOLDEN_ROWS, champion, check_golden, open_release, probe
 
@@ -70,6 +72,27 @@ def test_a_release_is_opened_with_the_facts_of_its_training(large):
     assert release.models.horizon_days == 28
     assert set(release.stored_features) <= set(release.facts["features"]) | set(release.facts["stored_features"])
     assert json.loads((large.path / "report.json").read_text())["rows"] == large.told["report"]
+
+
+def test_every_input_has_a_frozen_distribution_of_the_newest_customers(large):
+    """Of everyone with an order a fortnight before the training: shares add up, and those very rows did not drift."""
+    facts = open_release(large.path).facts
+    rows = Past(large.shop, large.until).rows([large.until - 14], large.until)
+    rows = rows[rows.order_days_all >= 1]
+    kept = facts["references"]["features"]
+    assert list(kept) == sorted(catalog.model_inputs(large.shop.tables))
+    for name, told in kept.items():
+        assert sum(told["shares"]) == pytest.approx(1), name
+        assert drift.psi(told, rows[name].to_numpy()) == pytest.approx(0, abs=1e-12), name
+
+
+def test_what_drifts_in_a_horizon_whatever_happens_is_named(large):
+    """Among the restless is how long ago the first order was; among the others nothing is beyond the bound."""
+    facts, past = open_release(large.path).facts, Past(large.shop, large.until)
+    before, now = (past.rows([large.until - ago], large.until).query("order_days_all >= 1") for ago in (28, 14))
+    for name in catalog.model_inputs(large.shop.tables):
+        index = drift.psi(drift.reference(before[name].to_numpy()), now[name].to_numpy())
+        assert facts["restless"].get(name) == (round(index, 4) if index > drift.CONSIDERABLE else None), name
 
 
 def test_the_golden_rows_cover_every_answer(large):

@@ -16,7 +16,7 @@ from training.evaluation.rows import Sample
 from training.fitting import active_rows, silent
 from training.gate import load_rules
 from training.release import open_release
-from training.trial import against, checks, products_against
+from training.trial import against, checks, drifted, products_against
 
 RULES = load_rules().model_copy(update={"resamples": 40})
 N = 1000
@@ -141,6 +141,18 @@ def test_the_same_score_for_more_than_a_fifth_is_refused(past, n_same, passes):
     p = spread()
     p[:n_same] = 0.5001
     assert found(past, churn_sample(p, as_said(spread())), "same_score").passed is passes
+
+
+@pytest.mark.parametrize(("n_restless", "passes"), [(0, True), (15, True), (16, False)])
+def test_inputs_spread_otherwise_are_told_and_refused_above_the_bound(n_restless, passes):
+    names = [f"input_{n}" for n in range(100)]
+    facts = {
+        "restless": {name: 0.3 + n / 100 for n, name in enumerate(names[:n_restless])},
+        "references": {"features": dict.fromkeys(names)},
+    }
+    finding = drifted(RULES, facts)
+    assert (finding.value, finding.passed, finding.question) == (n_restless / 100, passes, "inputs")
+    assert n_restless == 0 or f"furthest {names[n_restless - 1]}, index 0.{29 + n_restless}" in finding.says
 
 
 # --- beside the baselines ---
