@@ -46,6 +46,9 @@ def backtest(
     shop: Annotated[Path, typer.Option(help="A ready mapping's name or a shop.yaml; ingested first if need be.")],
     files: Annotated[list[Path] | None, typer.Argument(help="Files, if it was not ingested yet.")] = None,
     cutoffs: Annotated[str | None, typer.Option(help="Dates, comma-separated; default the mapping's.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="rolling-origin; or next-basket, of the recommender: every last basket is left out.")
+    ] = "rolling-origin",
     json: Json = False,
 ) -> None:
     """Judge one question at past cut-offs, beside its baselines, with intervals."""
@@ -61,9 +64,9 @@ def backtest(
     if not (home.lake(mapping.shop) / "CURRENT.json").exists():
         ingest(home, mapping, path.read_bytes(), files or [], now())
     days = None if cutoffs is None else [day for text in cutoffs.split(",") if (day := day_of(text)) is not None]
-    rows = judge(open_shop(home, mapping.shop), question, days)
+    rows = judge(open_shop(home, mapping.shop), question, days, protocol)
     if json:
-        show({"question": question, "shop": mapping.shop, "protocol": "rolling-origin", "rows": rows}, True)
+        show({"question": question, "shop": mapping.shop, "protocol": protocol, "rows": rows}, True)
     else:
         typer.echo(shown(rows, []))
 

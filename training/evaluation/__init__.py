@@ -6,10 +6,10 @@ from typing import Any
 from training.dataset import Past
 from training.evaluation.churn import judge_churn
 from training.evaluation.next_purchase import judge_next_purchase
-from training.evaluation.recommender import PRODUCT_DAYS, judge_recommender
+from training.evaluation.recommender import judge_recommender
 from training.evaluation.rows import Matrix, Row, as_rows
 from training.evaluation.value import judge_value
-from training.fitting import in_steps
+from training.fitting import PRODUCT_DAYS, in_steps
 from training.labels import VALUE_DAYS
 
 
