@@ -6,7 +6,6 @@ import duckdb
 import pandas as pd
 
 from features.identity import persons, teach
-from features.products import products
 from features.shop import Shop
 
 # Engineering choices, 2026-11-24: how long a product that was given back, or complained of, is not offered again.
@@ -35,9 +34,8 @@ def unwanted(shop: Shop, as_of: datetime) -> pd.DataFrame:
         return con.execute("SELECT DISTINCT customer_id, product_id FROM found ORDER BY ALL").df()
 
 
-def out_of_stock(shop: Shop, as_of: datetime) -> frozenset[str]:
-    """Name the products that the shop says it does not have."""
-    facts = products(shop, as_of)
+def out_of_stock(facts: pd.DataFrame) -> frozenset[str]:
+    """Name the products that the shop says it does not have, by what :func:`features.products.products` knows."""
     return frozenset(facts.product_id[facts.in_stock.astype(object).eq(False)])
 
 

@@ -69,7 +69,7 @@ def summed(bought: pd.DataFrame, day: int) -> pd.DataFrame:
 
 
 def _summed(day: int) -> str:
-    """Write the sums of `bought` (customer, product, day, is_kept, quantity) by customer and product, and by customer."""
+    """Write the sums of `bought` (customer, product, day, is_kept, quantity) by customer and product."""
     short, middle, long = (_decayed(day, days) for days in (SHORT_DAYS, HALF_LIFE_DAYS, LONG_DAYS))
     return f"""
         WITH customers AS (

@@ -10,17 +10,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features import catalog, lake
 from features.arrivals import arrivals, late_tables
 from features.calendar import day_number
 from features.door.ingest import ingest
 from features.errors import BadInput, Refused
+from features.exclusions import out_of_stock, unwanted
 from features.frame import feature_frame
 from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
 from features.members import members
+from features.products import products
 from features.shop import Shop, open_shop
 from features.volume import expect_usual_volume
 from serving import tables
@@ -159,8 +162,17 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
     )
     answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
-    items = night.release.models.recommender.recommend(bought, night.day, list(agreed), TOP_ITEMS)
-    return answered, items, due[due.customer_id.isin(agreed)]
+    return answered, _items(night, bought, agreed), due[due.customer_id.isin(agreed)]
+
+
+def _items(night: Night, bought: pd.DataFrame, customer_ids: NDArray[np.object_]) -> pd.DataFrame:
+    """List the products of each customer, what was launched since the training among them, nothing unwanted."""
+    start = night.shop.calendar.start(night.day)
+    facts = products(night.shop, start)
+    recommender = night.release.models.recommender.extended(facts, night.day)
+    return recommender.recommend(
+        bought, night.day, customer_ids, TOP_ITEMS, unwanted(night.shop, start), out_of_stock(facts)
+    )
 
 
 def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) -> Publication:

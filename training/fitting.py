@@ -27,8 +27,8 @@ Matrix = NDArray[np.float64]
 FEWEST_CUSTOMERS = 500
 FEWEST_POSITIVES = 50
 
-# The recommender speaks of the next 30 days. Two lessons were as good as three (Complete Journey, NDCG@10 of own products
-# at 2017-09-25 and 2017-08-14: .4584, .4707 against .4574, .4700; 2026-11-24).
+# The recommender speaks of the next 30 days. Two lessons were as good as three (Complete Journey, NDCG@10 of own
+# products at 2017-09-25 and 2017-08-14: .4584, .4707 against .4574, .4700; 2026-11-24).
 PRODUCT_DAYS, LESSONS = 30, 2
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from training.evaluation.panel import Panel, Scores
+from training.models.recommender.history import positions
 
 # Hu et al. (2020), "Modeling Personalized Item Frequency Information for Next-basket Recommendation", SIGIR. Of the
 # published settings the best on Complete Journey at 2017-08-14 (2026-11-24).
@@ -26,7 +27,7 @@ MOST_OTHERS = 5000  # customers a neighbour is looked for among
 
 @dataclass(frozen=True)
 class Baskets:
-    """Every customer's order days, the newest first: entry k is product ``item`` of ``customer`` on the ``nth`` last."""
+    """Every customer's order days: entry k is product ``item`` of ``customer`` on their ``nth`` last."""
 
     customer: NDArray[np.intp]
     item: NDArray[np.intp]  # column of the panel
@@ -39,11 +40,12 @@ class Baskets:
         visits = days[["customer_id", "day"]].drop_duplicates().sort_values(["customer_id", "day"])
         visits["nth"] = visits.groupby("customer_id").cumcount(ascending=False)
         rows = days.merge(visits, on=["customer_id", "day"])
-        customer = pd.Index(panel.everyone_ids).get_indexer(rows.customer_id)
-        item = pd.Index(panel.model.product_ids[panel.columns].astype(object)).get_indexer(rows.product_id)
+        customer = positions(rows.customer_id, pd.Index(panel.everyone_ids))
+        item = positions(rows.product_id, panel.model.catalogue.index[panel.columns])
         on = (customer >= 0) & (item >= 0)
-        counts = visits.groupby("customer_id").size().reindex(panel.everyone_ids).fillna(0).to_numpy(np.int64)
-        return cls(customer[on], item[on], rows.nth.to_numpy()[on], counts)
+        counts = visits.groupby("customer_id").size().reindex(panel.everyone_ids).fillna(0)
+        nth, n_days = (np.asarray(column, np.int64) for column in (rows.nth, counts))
+        return cls(customer[on], item[on], nth[on], n_days)
 
     def weighed(self, weight: NDArray[np.float64], n_items: int) -> sparse.csr_matrix:
         """Sum a weight per entry by customer and product, (n_customers, n_items)."""

@@ -47,7 +47,8 @@ class Panel:
         counts = np.bincount(everyone.items, everyone.values[:, N_DAYS], len(model.product_ids))
         often = np.flatnonzero(counts >= FEWEST_PURCHASES)
         columns = np.flatnonzero(counts > 0) if is_whole or len(often) < FEWEST_PRODUCTS else often
-        row, item = pd.Index(ids).get_indexer(bought["customer_id"]), positions(bought["product_id"], model.catalogue.index)
+        row = positions(bought["customer_id"], pd.Index(ids))
+        item = positions(bought["product_id"], model.catalogue.index)
         place = np.full(len(model.product_ids) + 1, -1)
         place[columns] = np.arange(len(columns))
         inside = (row >= 0) & (place[item] >= 0)
@@ -67,14 +68,15 @@ class Panel:
     @cached_property
     def own(self) -> sparse.csr_matrix:
         """What each had bought before, (n_judged, n_columns), > 0."""
-        return self.history.matrix(N_DAYS, len(self.model.product_ids))[:, self.columns]
+        own: sparse.csr_matrix = self.history.matrix(N_DAYS, len(self.model.product_ids))[:, self.columns]
+        return own
 
     @cached_property
     def new_truth(self) -> sparse.csr_matrix:
         """What each bought for the first time."""
         before = self.own.copy()
         before.data[:] = 1
-        new = (self.truth - self.truth.multiply(before)).tocsr()
+        new: sparse.csr_matrix = (self.truth - self.truth.multiply(before)).tocsr()
         new.eliminate_zeros()
         return new
 
@@ -82,7 +84,7 @@ class Panel:
     def popularity(self) -> Scores:
         """How much each product is bought of late: the order of the popular, and what breaks ties."""
         facts = self.model.catalogue.facts[self.columns, 0]
-        return facts / max(float(facts.max(initial=0)), 1e-12)
+        return np.asarray(facts / max(float(facts.max(initial=0)), 1e-12), np.float32)
 
     def blocks(self) -> Iterator[slice]:
         for at in range(0, len(self), BLOCK):
@@ -133,7 +135,7 @@ def _also(hidden: sparse.csr_matrix, items: NDArray[np.intp]) -> sparse.csr_matr
     """Hide some products from everybody too."""
     n = hidden.shape[0]
     row = np.append(np.repeat(np.arange(n), np.diff(hidden.indptr)), np.repeat(np.arange(n), len(items)))
-    column = np.append(hidden.indices, np.tile(items, n))
+    column = np.append(hidden.indices.astype(np.intp), np.tile(items, n))
     return sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=hidden.shape)
 
 

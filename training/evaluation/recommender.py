@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -15,7 +16,7 @@ from training.dataset import Past
 from training.evaluation.baskets import Baskets, personal_counts, tifu_knn, up_cf
 from training.evaluation.panel import LISTED, Lists, Panel, Scores, active, anybody
 from training.evaluation.rows import Judged, Row, measured
-from training.fitting import PRODUCT_DAYS, fit_recommender, people
+from training.fitting import LESSONS, PRODUCT_DAYS, fit_recommender, people
 from training.models.recommender import Lesson, Recommender
 from training.models.recommender.history import D60
 from training.models.recommender.taste import Taste
@@ -55,32 +56,37 @@ def backtest_recommender(past: Past, test: int, until: int) -> Judged:
 def backtest_next_basket(past: Past, until: int) -> Judged:
     """Judge by leaving every customer's last shopping day out, whenever it was, and naming what it held.
 
-    Histories are moved so that all last days fall on one: what is learnt, the same with the days before them, and
-    what is judged are then pairs of a day and what was known before it.
+    Histories are moved so that all last days fall on one: what is learnt from the days before them, and what is
+    judged, are then pairs of one day and what was known at its start.
     """
     days = past.purchase_days(until)
     days = days[days.groupby("customer_id").day.transform("nunique") >= FEWEST_BASKETS]
     if days.empty:
         return Judged(why_not=f"next basket: nobody has {FEWEST_BASKETS} order days")
     facts = past.products(until)
-    known, bought, before = _left_out(days, until, 0)
-    lessons = [Lesson(*_left_out(days, until, nth)[:1], until, _left_out(days, until, nth)[1], facts) for nth in (1, 2)]
-    model = Recommender.fit(known, until, facts, [lesson for lesson in lessons if len(lesson.known)])
-    panel = Panel.of(model, known, until, bought, anybody)
+    left_out = [_left_out(days, until, nth) for nth in range(LESSONS + 1)]
+    lessons = [Lesson(summed(before, until), until, held, facts) for before, held in left_out[1:] if len(before)]
+    before, held = left_out[0]
+    known = summed(before, until)
+    panel = Panel.of(Recommender.fit(known, until, facts, lessons), known, until, held, anybody)
     if not len(panel):
         return Judged(why_not="next basket: nobody bought a known product")
-    baskets = Baskets.of(panel, before)
-    own = personal_counts(panel, baskets)
-    lists = {
+    lists = _of_baskets(panel, until, before)
+    return Judged(tuple(_rows(panel, lists, "last", "all", (10, 20)) + _breadth(panel, lists, "last", "all")))
+
+
+def _of_baskets(panel: Panel, until: int, days: pd.DataFrame) -> Both:
+    """List by every method that is compared on baskets."""
+    baskets = Baskets.of(panel, days)
+    own, everybody = personal_counts(panel, baskets), np.bincount(baskets.item, minlength=len(panel.columns))
+    return {
         "okaeri": panel.ours(until),
-        "g_topfreq": panel.ranked(_same(panel, np.asarray(baskets.weighed(np.ones(len(baskets.item)),
-                                                                        len(panel.columns)).sum(axis=0)).ravel())),
+        "g_topfreq": panel.ranked(_same(panel, everybody.astype(np.float64))),
         "p_topfreq": _without_others(panel.ranked(own), panel),
         "gp_topfreq": panel.ranked(own),
         "up_cf": panel.ranked(up_cf(panel, baskets)),
         "tifu_knn": panel.ranked(tifu_knn(panel, baskets)),
-    }  # fmt: skip
-    return Judged(tuple(_rows(panel, lists, "last", "all", (10, 20)) + _breadth(panel, lists, "last", "all")))
+    }
 
 
 def _panel(past: Past, test: int, until: int, is_whole: bool) -> Panel | str:
@@ -155,8 +161,8 @@ def _without_others(lists: tuple[Lists, Lists], panel: Panel) -> tuple[Lists, Li
     return np.where(np.arange(LISTED) < n_own[:, None], lists[0], -1).astype(np.int32), np.full_like(lists[1], -1)
 
 
-def _left_out(days: pd.DataFrame, until: int, nth: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Leave out each customer's last order day but ``nth``: sums of what was before, what it held, and the days before.
+def _left_out(days: pd.DataFrame, until: int, nth: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Leave out each customer's last order day but ``nth``: the days before it, and what it held.
 
     Days are moved so that the one left out is ``until``.
     """
@@ -166,8 +172,7 @@ def _left_out(days: pd.DataFrame, until: int, nth: int) -> tuple[pd.DataFrame, p
     moved = days.assign(out=days.customer_id.map(out)).dropna(subset=["out"])
     held = moved.loc[moved.day == moved.out, ["customer_id", "product_id"]]
     before = moved[moved.day < moved.out]
-    before = before.assign(day=(before.day + until - before.out).astype("int64")).drop(columns="out")
-    return summed(before, until), held, before
+    return before.assign(day=(before.day + until - before.out).astype("int64")).drop(columns="out"), held
 
 
 def _rows(panel: Panel, lists: Both, cutoff: str, part: str, sizes: tuple[int, ...]) -> list[Row]:
@@ -176,10 +181,9 @@ def _rows(panel: Panel, lists: Both, cutoff: str, part: str, sizes: tuple[int, .
     for method, both in lists.items():
         for suffix, ranked, truth in zip(("", "_new"), both, (panel.truth, panel.new_truth), strict=True):
             asked = np.diff(truth.indptr) > 0
-            for size in sizes if asked.any() else ():
-                for name, metric in PER_CUSTOMER.items():
-                    each = metric(ranked, truth, size)[asked]
-                    rows.append(measured("recommender", method, cutoff, f"{name}_at_{size}{suffix}", _mean, each, slice=part))
+            for size, name in itertools.product(sizes if asked.any() else (), PER_CUSTOMER):
+                each, figure = PER_CUSTOMER[name](ranked, truth, size)[asked], f"{name}_at_{size}{suffix}"
+                rows.append(measured("recommender", method, cutoff, figure, _mean, each, slice=part))
     return rows
 
 

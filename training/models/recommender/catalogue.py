@@ -11,8 +11,8 @@ import pandas as pd
 
 from training.models.recommender.history import AGE, D14, D60, D120, IDLE, N_DAYS, Floats, History, Ints, lay_out
 
-# Columns of ``facts``. Shares of all customers: bought in the last 14, 60, 120 days (decayed), ever. ``again``: share of
-# its buyers who bought it on another day; ``cycle_days`` between; the same of its kind; its share of its kind.
+# Columns of ``facts``. Shares of all customers: bought in the last 14, 60, 120 days (decayed), ever. ``again``:
+# share of its buyers who bought it on another day; ``cycle_days`` between; the same of its kind; its share of it.
 FACTS = ("bought_14d", "bought_60d", "bought_120d", "buyers", "again", "cycle_days", "kind_again", "kind_cycle_days",
          "kind_share")  # fmt: skip
 F_14, F_60, F_120, F_BUYERS, F_AGAIN, F_CYCLE, F_KIND_AGAIN, F_KIND_CYCLE, F_KIND_SHARE = range(len(FACTS))
@@ -58,7 +58,8 @@ class Catalogue:
 
     @cached_property
     def index(self) -> pd.Index[str]:
-        return pd.Index(self.product_ids.astype(object))
+        index: pd.Index[str] = pd.Index(self.product_ids.astype(object))
+        return index
 
     @cached_property
     def momentum(self) -> Floats:
@@ -72,7 +73,7 @@ class Catalogue:
     def reach(self) -> npt.NDArray[np.float64]:
         """Popularity in units of the average product's."""
         bought = self.facts[:, F_60].astype(np.float64)
-        return bought / bought.mean()
+        return np.asarray(bought / bought.mean())
 
     @cached_property
     def pace(self) -> Floats:
@@ -81,7 +82,7 @@ class Catalogue:
         At r purchases a day the decayed count settles at r x 14 / ln 2; the chance is 1 - exp(-30 r).
         """
         expected = self.facts[:, F_14].astype(np.float64) * 30 * np.log(2) / 14
-        return np.log(np.expm1(np.maximum(expected, LEAST_EXPECTED))).astype(np.float32)
+        return np.asarray(np.log(np.expm1(np.maximum(expected, LEAST_EXPECTED))), np.float32)
 
     @cached_property
     def by_popularity(self) -> Ints:
@@ -184,9 +185,9 @@ def _counted(
 
 
 def _shrunk(
-    part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64], usual: npt.NDArray[np.float64] | float
+    part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic], usual: npt.NDArray[np.float64] | float
 ) -> npt.NDArray[np.float64]:
-    return np.asarray((part + PSEUDO * usual) / (whole + PSEUDO))
+    return np.asarray((part.astype(np.float64) + PSEUDO * usual) / (whole.astype(np.float64) + PSEUDO))
 
 
 def _launched(history: History, told: npt.NDArray[np.float64], as_of_day: int) -> Ints:

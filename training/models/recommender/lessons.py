@@ -72,10 +72,8 @@ def _lesson(lesson: Lesson) -> tuple[Described, Described, int]:
     return own, other, len(everyone)
 
 
-def _keys(
-    bought: pd.DataFrame, customers: pd.Index[str], catalogue: catalogues.Catalogue
-) -> npt.NDArray[np.int64]:
+def _keys(bought: pd.DataFrame, customers: pd.Index[str], catalogue: catalogues.Catalogue) -> npt.NDArray[np.int64]:
     """Number the pairs bought that lie within these customers and the catalogue."""
-    row, item = customers.get_indexer(bought["customer_id"]), positions(bought["product_id"], catalogue.index)
+    row, item = positions(bought["customer_id"], customers), positions(bought["product_id"], catalogue.index)
     inside = (row >= 0) & (item >= 0)
     return row[inside].astype(np.int64) * len(catalogue) + item[inside]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,10 @@ from scipy import sparse, special
 from training.models.recommender import catalogue as catalogues
 from training.models.recommender import ranker as rankers
 from training.models.recommender.candidates import PADDING, REPEAT, SOURCES, Chosen, Shelf
-from training.models.recommender.catalogue import F_CYCLE, F_KIND_AGAIN, LEVELS, Catalogue
-from training.models.recommender.history import AGE, IDLE, N_DAYS, Floats, History, Ids, Ints, lay_out, positions
+from training.models.recommender.catalogue import F_14, KIND, LEVELS, Catalogue
+from training.models.recommender.history import Floats, History, Ids, Ints, lay_out, positions
 from training.models.recommender.lessons import Lesson, described
+from training.models.recommender.lists import is_due, leave_room
 from training.models.recommender.neighbours import Neighbours
 from training.models.recommender.pairs import new_pairs, repeat_pairs
 from training.models.recommender.ranker import Ranker, formula_new, formula_repeat
@@ -28,18 +30,9 @@ BLOCK = 2048
 
 ITEMS, FACTS_FILE = "items.npz", "recommender.json"
 
-# An own product is called due while its interval is nearly over or not long past: the customer's own from so many
-# order days on, else the product's. It must be of a kind that is bought again (engineering choices, 2026-11-24;
-# serving/replenishment.py: later than 1.5 intervals it was given up).
-OWN_INTERVAL_DAYS, DUE_FROM, DUE_UNTIL, CONSUMABLE_AGAIN = 4, 0.8, 1.5, 0.1
-
 # Codes of the sentences a customer may see (serving/words.py), by source; the last for what is due again.
 REASONS = ("repeat", "new", "bought_together", "category", "als", "popular", "due")
 _NAMES, _REASONS = np.array(SOURCES, dtype=object), np.array(REASONS, dtype=object)
-
-# A regular's fifty likeliest products are all own ones. Behind the first 20 places a list of 50 keeps 15 for others,
-# which campaigns may want alone (engineering choice, 2026-11-24).
-FIRST, OTHERS_SHARE = 20, 0.3
 
 NOTHING = pd.DataFrame({"customer_id": [], "product_id": []}, dtype=object)
 
@@ -168,6 +161,42 @@ class Recommender:
             }
         )
 
+    def popular(self, n: int, hidden: Collection[str] = ()) -> pd.DataFrame:
+        """List what everybody buys of late, for customers nothing is known of; columns as of ``recommend``."""
+        return self._listed(self.catalogue.by_popularity, special.expit(self.catalogue.pace), "popular", n, hidden)
+
+    def beside(self, product_ids: Sequence[str], n: int, hidden: Collection[str] = ()) -> pd.DataFrame:
+        """List what goes with some products: liked by the same customers; where nobody bought them, of their kind.
+
+        ``score`` is the cosine of the products' factors, -1 to 1. Empty if no product is known.
+        """
+        at = self.catalogue.index.get_indexer(pd.Index(list(dict.fromkeys(product_ids)), dtype=object))
+        at = at[at >= 0]
+        norms = np.linalg.norm(self.taste.factors, axis=1, keepdims=True)
+        unit = self.taste.factors / np.maximum(norms, 1e-12)
+        closeness = unit @ unit[at].mean(axis=0) if len(at) else np.zeros(len(unit))
+        same_kind = np.isin(self.catalogue.codes[:, KIND], self.catalogue.codes[at, KIND]) if len(at) else closeness > 0
+        order = np.lexsort((-self.catalogue.facts[:, F_14], ~same_kind, -closeness))
+        out = np.union1d(at, self.catalogue.index.get_indexer(pd.Index(sorted(hidden), dtype=object)))
+        order = order[~np.isin(order, out)] if len(at) else order[:0]
+        return self._listed(order, closeness, "similar", n, ())
+
+    def _listed(
+        self, order: npt.NDArray[np.integer], score: npt.NDArray[np.floating], source: str, n: int,
+        hidden: Collection[str],
+    ) -> pd.DataFrame:  # fmt: skip
+        shown = order[~np.isin(self.product_ids[order], sorted(hidden))][:n] if hidden else order[:n]
+        return pd.DataFrame(
+            {
+                "rank": np.arange(1, len(shown) + 1),
+                "product_id": self.catalogue.index.to_numpy()[shown],
+                "score": score[shown].astype(np.float64),
+                "source": source,
+                "reason": source,
+                "repurchase": False,
+            }
+        )
+
     def ranked(
         self, history: History, as_of_day: int, hidden: sparse.csr_matrix, n: int
     ) -> tuple[Ints, Floats, npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
@@ -185,23 +214,22 @@ class Recommender:
         own[is_own] = history.items[chosen.own[is_own]]
         logits = [np.full(each.shape, -np.inf, np.float32) for each in (own, chosen.items)]
         logits[0][is_own], logits[1][is_other] = self._log_odds(history, chosen, as_of_day)
-        _leave_room(logits[0], is_other.sum(axis=1), n)
+        leave_room(logits[0], is_other.sum(axis=1), n)
         due = np.zeros(own.shape, np.bool_)
-        due[is_own] = self._is_due(history, chosen.own[is_own])
-        columns = (
-            (own, chosen.items),
-            logits,
-            (np.full(own.shape, REPEAT, np.int8), chosen.source),
-            (due, np.zeros(chosen.items.shape, np.bool_)),
-        )
-        best = np.argsort(-np.hstack(logits), axis=1, kind="stable")[:, :n]
-        items, score, source, again = (np.take_along_axis(np.hstack(each), best, axis=1) for each in columns)
-        return np.where(np.isneginf(score), PADDING, items), score, source, again
+        due[is_own] = is_due(self.catalogue, history, chosen.own[is_own])
+        score = np.hstack(logits)
+        best = np.argsort(-score, axis=1, kind="stable")[:, :n]
+        score = np.take_along_axis(score, best, axis=1)
+        items = np.take_along_axis(np.hstack([own, chosen.items]), best, axis=1)
+        source = np.hstack([np.full(own.shape, REPEAT, np.int8), chosen.source])
+        again = np.hstack([due, np.zeros(chosen.items.shape, np.bool_)])
+        items = np.where(np.isneginf(score), np.int32(PADDING), items)
+        return items, score, np.take_along_axis(source, best, axis=1), np.take_along_axis(again, best, axis=1)
 
     def save(self, folder: Path) -> None:
         """Write facts about products, none about a customer. Same model, same bytes."""
         c, near = self.catalogue, self.neighbours
-        names = {f"names_{level}": names for level, names in zip(LEVELS, c.names, strict=True)}
+        names: dict[str, Any] = {f"names_{level}": names for level, names in zip(LEVELS, c.names, strict=True)}
         np.savez(
             folder / ITEMS,
             product_ids=c.product_ids, facts=c.facts, codes=c.codes, launched=c.launched,
@@ -220,9 +248,7 @@ class Recommender:
             items = {name: saved[name] for name in saved.files}
         names = tuple(items[f"names_{level}"] for level in LEVELS)
         durable = items["durable"].astype(np.bool_)
-        catalogue = Catalogue(
-            items["product_ids"], items["facts"], items["codes"], items["launched"], durable, names
-        )
+        catalogue = Catalogue(items["product_ids"], items["facts"], items["codes"], items["launched"], durable, names)
         near = Neighbours(items["target"], items["kinds"], items["weights"].astype(np.float32))
         ranker = Ranker.load(folder) if facts["method"] == "ranker" else None
         return cls(catalogue, near, Taste(items["item_factors"]), ranker, facts["day"], facts["learnt_from"])
@@ -253,19 +279,3 @@ class Recommender:
         unknown = (np.diff(history.ptr) == 0)[owner]
         other[unknown] = self.catalogue.pace[items[unknown]]
         return own, other
-
-    def _is_due(self, history: History, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell which own products run out: their usual interval is nearly over, and not long past."""
-        facts = self.catalogue.facts[history.items[cells]]
-        days, idle = history.values[cells, N_DAYS], history.values[cells, IDLE]
-        own = (history.values[cells, AGE] - idle) / np.maximum(days - 1, 1)
-        interval = np.where(days >= OWN_INTERVAL_DAYS, own, facts[:, F_CYCLE])
-        within = (idle >= DUE_FROM * interval) & (idle <= DUE_UNTIL * interval)
-        return np.asarray(within & (facts[:, F_KIND_AGAIN] >= CONSUMABLE_AGAIN))
-
-
-def _leave_room(own: Floats, n_others: npt.NDArray[np.intp], n: int) -> None:
-    """Take the least likely own products out of long lists, so that some others find a place after the first."""
-    room = np.minimum(max(0, min(int(OTHERS_SHARE * n), n - FIRST)), n_others)
-    rank = np.argsort(np.argsort(-own, axis=1, kind="stable"), axis=1, kind="stable")
-    own[rank >= (n - room)[:, None]] = -np.inf

@@ -21,8 +21,8 @@ from training.models.recommender.history import D120, Floats, History, Ints
 # times the cost; with kinds as inputs .0543. Weighed by momentum and with each input's strongest 30, 60, 100 or all
 # links: .0524, .0554, .0556, .0583; all of them, added up row by row, take no longer than 100 looked up.
 MOST, MOST_KINDS = 1500, 500
-# In units of the mean of the diagonal of X'X. NDCG@10 of new products (2026-11-24) with 1, 3, 6, 10: Complete Journey at
-# 2017-09-25 .0477, .0518, .0544, .0543, at 2017-08-14 .0515, .0576, .0610, .0622; Online Retail at 2010-08-13 .1223,
+# In units of the mean of the diagonal of X'X. NDCG@10 of new products (2026-11-24) with 1, 3, 6, 10: Complete Journey
+# at 2017-09-25 .0477, .0518, .0544, .0543, at 2017-08-14 .0515, .0576, .0610, .0622; Online Retail at 2010-08-13 .1223,
 # .1302, .1291, .1312.
 REGULARIZATION = 7.0
 # A gram matrix of more customers says nothing new; engineering choice, 2026-11-24.
@@ -79,5 +79,4 @@ def _ease(inputs: sparse.csr_matrix, n_targets: int) -> Floats:
     inverse = np.linalg.inv(gram)
     weights = -inverse[:, :n_targets] / np.diag(inverse)[:n_targets]
     weights[diagonal[:n_targets], diagonal[:n_targets]] = 0
-    return weights.astype(np.float32)
-
+    return np.asarray(weights, np.float32)

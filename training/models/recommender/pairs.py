@@ -43,8 +43,10 @@ from training.models.recommender.history import (
 )
 
 # Of both: the customer's rhythm and habits; how the product sells.
-COMMON = ("customer_14d", "customer_60d", "customer_idle", "customer_gap", "customer_again", "basket", "n_products",
-          "bought_14d", "bought_60d", "momentum", "again", "buyers", "kind_idle", "kind_bought", "group_idle")  # fmt: skip
+COMMON = (
+    "customer_14d", "customer_60d", "customer_idle", "customer_gap", "customer_again", "basket", "n_products",
+    "bought_14d", "bought_60d", "momentum", "again", "buyers", "kind_idle", "kind_bought", "group_idle",
+)  # fmt: skip
 # Of an own product: the customer's history with it, and the phase: days since against the usual days between.
 REPEAT_INPUTS = (*COMMON, "decayed_14d", "decayed_60d", "decayed_120d", "n_order_days", "idle_days", "age_days",
                  "own_phase", "phase", "share", "cycle_days", "kind_again", "quantity")  # fmt: skip
@@ -82,7 +84,7 @@ def _common(out, u, item, customers, facts, momentum, codes, last, bought):  # t
     out[10], out[11] = facts[item, F_AGAIN], facts[item, F_BUYERS]
     kind, group = codes[item, KIND] + 1, codes[item, GROUP] + 1
     out[12], out[13], out[14] = last[0, kind], bought[0, kind], last[1, group]
-    return kind, group, days
+    return group, days
 
 
 @njit(cache=True, nogil=True)
@@ -116,7 +118,7 @@ def _repeat(ptr, items, values, customers, facts, momentum, codes, own, out):  #
                 break
             x, item, v = out[row], items[c], values[c]
             row += 1
-            kind, group, days = _common(x, u, item, customers, facts, momentum, codes, last, bought)
+            _, days = _common(x, u, item, customers, facts, momentum, codes, last, bought)
             x[15], x[16], x[17], x[18], x[19], x[20] = v[D14], v[D60], v[D120], v[N_DAYS], v[IDLE], v[AGE]
             span = v[AGE] - v[IDLE]
             x[21] = v[IDLE] * (v[N_DAYS] - 1) / span if span > 0 else np.float32(-1)
@@ -142,11 +144,10 @@ def _new(  # type: ignore[no-untyped-def]
                 break
             x = out[row]
             row += 1
-            kind, group, days = _common(x, u, item, customers, facts, momentum, codes, last, bought)
+            group, _ = _common(x, u, item, customers, facts, momentum, codes, last, bought)
             x[15], x[16] = similar[u, place], similar[u, place] * momentum[item]
             x[17] = facts[item, F_120]
             x[18] = facts[item, F_60] / facts[item, F_120] if facts[item, F_120] > 0 else np.float32(0)
             x[19], x[20], x[21] = customers[u, C_DAYS], facts[item, F_KIND_SHARE], bought[1, group]
             x[22] = launched[item]
         _untell(ptr[u], ptr[u + 1], items, codes, last, bought)
-
