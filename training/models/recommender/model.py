@@ -14,15 +14,14 @@ import pandas as pd
 from scipy import sparse, special
 
 from training.models.recommender import catalogue as catalogues
-from training.models.recommender import ranker as rankers
-from training.models.recommender.candidates import PADDING, REPEAT, SOURCES, Chosen, Shelf
+from training.models.recommender.candidates import NEW, PADDING, REPEAT, SOURCES, Chosen, Shelf
 from training.models.recommender.catalogue import F_14, KIND, LEVELS, Catalogue
 from training.models.recommender.history import Floats, History, Ids, Ints, lay_out, positions
 from training.models.recommender.lessons import Lesson, described
-from training.models.recommender.lists import is_due, leave_room
+from training.models.recommender.lists import is_due, keep_new, leave_room
 from training.models.recommender.neighbours import Neighbours
 from training.models.recommender.pairs import new_pairs, repeat_pairs
-from training.models.recommender.ranker import Ranker, formula_new, formula_repeat
+from training.models.recommender.ranker import Ranker, formula_new, formula_repeat, log_odds
 from training.models.recommender.taste import FACTORS, Taste
 
 # Customers ranked together; it bounds the memory and changes no answer.
@@ -47,14 +46,14 @@ class Recommender:
     catalogue: Catalogue
     neighbours: Neighbours
     taste: Taste
-    ranker: Ranker | None  # None: too little to learn from; the formula answers
+    ranker: Ranker
     day: int = 0
     facts: dict[str, int] = field(default_factory=dict)  # what it learnt from
 
     @property
     def method(self) -> str:
-        """The rung of the ladder: ``ranker`` or ``formula``."""
-        return "formula" if self.ranker is None else "ranker"
+        """The rung of the ladder: ``ranker``, ``half`` or ``formula``."""
+        return self.ranker.method
 
     @property
     def product_ids(self) -> npt.NDArray[np.str_]:
@@ -93,10 +92,7 @@ class Recommender:
         taste = Taste.fit(history, len(catalogue), factors, seed)
         repeat, new, n_customers = described(lessons)
         learnt = {"customers": n_customers, "repeat_bought": int(repeat[1].sum()), "new_bought": int(new[1].sum())}
-        enough = n_customers >= rankers.FEWEST_CUSTOMERS
-        enough &= min(learnt["repeat_bought"], learnt["new_bought"]) >= rankers.FEWEST_POSITIVES
-        ranker = Ranker.fit(repeat, new) if enough else None
-        return cls(catalogue, neighbours, taste, ranker, as_of_day, learnt)
+        return cls(catalogue, neighbours, taste, Ranker.fit(repeat, new, n_customers), as_of_day, learnt)
 
     def extended(self, products: pd.DataFrame, day: int) -> Recommender:
         """Take in what the shop launched since the training: it is of a kind and a family, and has no buyers yet."""
@@ -217,11 +213,12 @@ class Recommender:
         leave_room(logits[0], is_other.sum(axis=1), n)
         due = np.zeros(own.shape, np.bool_)
         due[is_own] = is_due(self.catalogue, history, chosen.own[is_own])
+        source = np.hstack([np.full(own.shape, REPEAT, np.int8), chosen.source])
         score = np.hstack(logits)
+        keep_new(score, (source == NEW) & (score > -np.inf), n)
         best = np.argsort(-score, axis=1, kind="stable")[:, :n]
         score = np.take_along_axis(score, best, axis=1)
         items = np.take_along_axis(np.hstack([own, chosen.items]), best, axis=1)
-        source = np.hstack([np.full(own.shape, REPEAT, np.int8), chosen.source])
         again = np.hstack([due, np.zeros(chosen.items.shape, np.bool_)])
         items = np.where(np.isneginf(score), np.int32(PADDING), items)
         return items, score, np.take_along_axis(source, best, axis=1), np.take_along_axis(again, best, axis=1)
@@ -236,8 +233,7 @@ class Recommender:
             durable=c.durable.astype(np.int8), item_factors=self.taste.factors, target=near.target,
             kinds=near.kinds, weights=near.weights.astype(np.float16), **names,
         )  # fmt: skip
-        if self.ranker is not None:
-            self.ranker.save(folder)
+        self.ranker.save(folder)
         facts = {"day": self.day, "learnt_from": self.facts, "method": self.method}
         (folder / FACTS_FILE).write_text(json.dumps(facts, sort_keys=True), encoding="utf-8")
 
@@ -250,8 +246,8 @@ class Recommender:
         durable = items["durable"].astype(np.bool_)
         catalogue = Catalogue(items["product_ids"], items["facts"], items["codes"], items["launched"], durable, names)
         near = Neighbours(items["target"], items["kinds"], items["weights"].astype(np.float32))
-        ranker = Ranker.load(folder) if facts["method"] == "ranker" else None
-        return cls(catalogue, near, Taste(items["item_factors"]), ranker, facts["day"], facts["learnt_from"])
+        taste, ranker = Taste(items["item_factors"]), Ranker.load(folder)
+        return cls(catalogue, near, taste, ranker, facts["day"], facts["learnt_from"])
 
     def _hidden(self, exclude: pd.DataFrame, hidden: Collection[str], customers: Ids) -> sparse.csr_matrix:
         """Lay out what must not be shown, (n_customers, n_items)."""
@@ -269,12 +265,15 @@ class Recommender:
         owner, place = np.nonzero(chosen.items != PADDING)
         items = chosen.items[owner, place]
         repeat = repeat_pairs(history, self.catalogue, chosen)
-        if self.ranker is not None:
-            own, other = self.ranker.log_odds(repeat, new_pairs(history, self.catalogue, chosen, as_of_day))
+        reach = self.catalogue.reach
+        if self.ranker.repeat is not None:
+            own = log_odds(self.ranker.repeat, repeat)
         else:
-            reach = self.catalogue.reach
-            liking = np.einsum("ij,ij->i", self.taste.of(history)[owner], self.taste.factors[items])
             own = formula_repeat(repeat, reach[history.items[chosen.own[chosen.own != PADDING]]])
+        if self.ranker.new is not None:
+            other = log_odds(self.ranker.new, new_pairs(history, self.catalogue, chosen, as_of_day))
+        else:
+            liking = np.einsum("ij,ij->i", self.taste.of(history)[owner], self.taste.factors[items])
             other = formula_new(liking, reach[items])
         unknown = (np.diff(history.ptr) == 0)[owner]
         other[unknown] = self.catalogue.pace[items[unknown]]

@@ -59,32 +59,38 @@ NEW_BASE, TASTE, REACH = -5.020, 6.0, 0.1
 FILES = ("recommender_repeat.txt", "recommender_new.txt")
 
 
+Lessons = tuple[Floats, npt.NDArray[np.float64]]  # described pairs, and 1.0 for those bought
+
+
 @dataclass(frozen=True)
 class Ranker:
-    """Two boosters over ``REPEAT_INPUTS`` and ``NEW_INPUTS``."""
+    """A booster over ``REPEAT_INPUTS``, one over ``NEW_INPUTS``; ``None`` where too little was bought to learn it."""
 
-    repeat: lgb.Booster
-    new: lgb.Booster
+    repeat: lgb.Booster | None
+    new: lgb.Booster | None
 
     @classmethod
-    def fit(cls, repeat: tuple[Floats, npt.NDArray[np.float64]], new: tuple[Floats, npt.NDArray[np.float64]]) -> Ranker:
+    def fit(cls, repeat: Lessons, new: Lessons, n_customers: int) -> Ranker:
         """Learn from described pairs and whether each was bought."""
+        enough = [n_customers >= FEWEST_CUSTOMERS and y.sum() >= FEWEST_POSITIVES for _, y in (repeat, new)]
         return cls(
-            _fit(*repeat, REPEAT_INPUTS, REPEAT, REPEAT_TREES),
-            _fit(*new, NEW_INPUTS, NEW, NEW_TREES),
+            _fit(*repeat, REPEAT_INPUTS, REPEAT, REPEAT_TREES) if enough[0] else None,
+            _fit(*new, NEW_INPUTS, NEW, NEW_TREES) if enough[1] else None,
         )
 
-    def log_odds(self, repeat: Floats, new: Floats) -> tuple[Floats, Floats]:
-        """Give the log-odds of each described pair."""
-        return _raw(self.repeat, repeat), _raw(self.new, new)
+    @property
+    def method(self) -> str:
+        """The rung: ``ranker``, ``formula``, or ``half`` where only one of the two could be learnt."""
+        return ("formula", "half", "ranker")[(self.repeat is not None) + (self.new is not None)]
 
     def save(self, folder: Path) -> None:
         for booster, name in zip((self.repeat, self.new), FILES, strict=True):
-            save_trees(booster, folder / name)
+            if booster is not None:
+                save_trees(booster, folder / name)
 
     @classmethod
     def load(cls, folder: Path) -> Ranker:
-        return cls(*(load_trees(folder / name) for name in FILES))
+        return cls(*(load_trees(folder / name) if (folder / name).exists() else None for name in FILES))
 
 
 def formula_repeat(x: Floats, reach: npt.NDArray[np.float64]) -> Floats:
@@ -106,7 +112,8 @@ def _fit(
     return lgb.train(PARAMETERS | more, data, trees)
 
 
-def _raw(booster: lgb.Booster, x: Floats) -> Floats:
+def log_odds(booster: lgb.Booster, x: Floats) -> Floats:
+    """Give a booster's log-odds of described pairs."""
     if not len(x):
         return np.empty(0, np.float32)
     return np.asarray(booster.predict(x, raw_score=True, num_threads=1), np.float32)
