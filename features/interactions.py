@@ -64,7 +64,10 @@ def summed(bought: pd.DataFrame, day: int) -> pd.DataFrame:
     """
     with duckdb.connect() as con:
         con.register("rows", bought)
-        con.execute("CREATE TEMP VIEW bought AS SELECT *, true AS is_kept, 1 AS quantity FROM rows")
+        con.execute(
+            "CREATE TEMP VIEW bought AS SELECT customer_id::VARCHAR AS customer_id, product_id::VARCHAR AS product_id,"
+            " day::BIGINT AS day, true AS is_kept, 1 AS quantity FROM rows"
+        )
         return con.execute(_summed(day)).df()
 
 
