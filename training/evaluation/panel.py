@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from training.models.recommender.history import C_DAYS, C_IDLE, D60, N_DAYS, History, positions
+from training.models.recommender.candidates import Hidden
+from training.models.recommender.history import C_DAYS, C_IDLE, N_DAYS, History, positions
 from training.models.recommender.model import Recommender
 
 Lists = NDArray[np.int32]
@@ -103,16 +104,14 @@ class Panel:
 
     def ours(self, day: int) -> tuple[Lists, Lists]:
         """Give the recommender's own lists, the products in question among them."""
-        out = []
-        everywhere = np.setdiff1d(np.arange(len(self.model.product_ids)), self.columns)
-        place = np.full(len(self.model.product_ids) + 1, -1, np.int32)
+        n_items = len(self.model.product_ids)
+        place = np.full(n_items + 1, -1, np.int32)
         place[self.columns] = np.arange(len(self.columns))
-        own = self.history.matrix(D60, len(self.model.product_ids))
-        for hidden in (sparse.csr_matrix(own.shape), own):
-            lists = [
-                place[self.model.ranked(self.history[b], day, _also(hidden[b], everywhere), LISTED)[0]]
-                for b in self.blocks()
-            ]
+        own = self.history.matrix(N_DAYS, n_items)
+        out = []
+        for unwanted in (sparse.csr_matrix(own.shape), own):
+            hidden = Hidden(unwanted, place[:n_items] < 0)
+            lists = [place[self.model.ranked(self.history[b], day, hidden[b], LISTED)[0]] for b in self.blocks()]
             out.append(np.vstack(lists))
         return out[0], out[1]
 
@@ -129,14 +128,6 @@ def active(min_order_days: int, lookback_days: int) -> Callable[[History], NDArr
 
 def anybody(history: History) -> NDArray[np.bool_]:
     return np.ones(len(history), np.bool_)
-
-
-def _also(hidden: sparse.csr_matrix, items: NDArray[np.intp]) -> sparse.csr_matrix:
-    """Hide some products from everybody too."""
-    n = hidden.shape[0]
-    row = np.append(np.repeat(np.arange(n), np.diff(hidden.indptr)), np.repeat(np.arange(n), len(items)))
-    column = np.append(hidden.indices.astype(np.intp), np.tile(items, n))
-    return sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=hidden.shape)
 
 
 def _best(score: Scores) -> Lists:

@@ -20,8 +20,9 @@ from training.models.recommender.taste import Taste
 SOURCES = ("repeat", "new", "similar", "category", "als", "popular")
 REPEAT, NEW, SIMILAR, CATEGORY, ALS, POPULAR = range(len(SOURCES))
 
-# How many each brings up. Complete Journey, two cut-offs before 2017-10 (2026-11-24): 60 own products against 100
-# cost .0008 of NDCG@10; 100 similar against 40 gained nothing after ranking.
+# How many each brings up. Complete Journey, 2017-08-14 and 2017-09-25 (2026-11-24), NDCG@10 of all, of new products and
+# CPU-ms a customer, everything counted: 60 own and 30 similar .4677, .0662, .4569, .0592, .37; 40 and 20 .4668, .0653,
+# .4574, .0602, .35; 100 own .4692, .4572, .40; 60 similar .0661, .0582, .40. ALS brings up what adds nothing there.
 OWN = 60
 QUOTAS = np.array([0, 5, 30, 6, 6, 10], np.int64)
 FAVOURITE_KINDS, OF_A_KIND = 3, 6
@@ -42,6 +43,26 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class Hidden:
+    """What must not be shown: to each customer, every stored cell (n, n_items), and to anybody, (n_items,) bool."""
+
+    of_customer: sparse.csr_matrix
+    everywhere: npt.NDArray[np.bool_]
+
+    @classmethod
+    def nothing(cls, n: int, n_items: int) -> Hidden:
+        return cls(sparse.csr_matrix((n, n_items)), np.zeros(n_items, np.bool_))
+
+    @property
+    def cells(self) -> tuple[npt.NDArray[np.int64], Ints, npt.NDArray[np.bool_]]:
+        cells = self.of_customer
+        return cells.indptr.astype(np.int64), cells.indices.astype(np.int32), self.everywhere
+
+    def __getitem__(self, rows: slice) -> Hidden:
+        return Hidden(self.of_customer[rows], self.everywhere)
+
+
+@dataclass(frozen=True)
 class Shelf:
     """Everything candidates are taken from; ``taste`` is needed for ALS alone."""
 
@@ -50,7 +71,7 @@ class Shelf:
     taste: Taste | None
     day: int
 
-    def choose(self, history: History, hidden: sparse.csr_matrix, n: int) -> Chosen:
+    def choose(self, history: History, hidden: Hidden, n: int) -> Chosen:
         """Choose candidates for each customer, enough for lists of ``n``; never a hidden product."""
         catalogue, n_own = self.catalogue, max(OWN, n)
         if self.taste is None:
@@ -66,7 +87,11 @@ class Shelf:
         )
         _choose(
             (history.ptr, history.items, history.values),
-            (hidden.indptr.astype(np.int64), hidden.indices.astype(np.int32)),
+            (
+                hidden.of_customer.indptr.astype(np.int64),
+                hidden.of_customer.indices.astype(np.int32),
+                hidden.everywhere,
+            ),
             (catalogue.codes, catalogue.durable, catalogue.facts[:, F_KIND_CYCLE], catalogue.momentum),
             (*self.neighbours.rows(catalogue), self.neighbours.target),
             self.neighbours.weights,
@@ -102,6 +127,7 @@ def _choose(cells, hides, facts, rows, weights, tastes, lists, wanted, out):  # 
     popular, kind_ptr, kind_best, fresh = lists
     quotas, n_list = wanted
     own, chosen, source, similar = out
+    closed = hides[2]
     hidden, seen = np.full(len(codes), -1), np.full(len(codes), -1)
     likes = np.zeros((codes.shape[1], codes.max() + 2), np.float32)
     near = np.zeros(len(target), np.float32)
@@ -116,22 +142,24 @@ def _choose(cells, hides, facts, rows, weights, tastes, lists, wanted, out):  # 
             for level in range(codes.shape[1]):
                 likes[level, codes[items[c], level] + 1] += values[c, D120]
         likes[:, 0] = 0
-        n_own = _take_own(own[u], ptr[u], ptr[u + 1], items, values, hidden, u, durable, kind_cycle)
+        n_own = _take_own(own[u], ptr[u], ptr[u + 1], items, values, hidden, closed, u, durable, kind_cycle)
         favourites = _favourite_kinds(likes[KIND], ptr[u], ptr[u + 1], items, codes, row_of_kind, near, weights)
-        count = _take_fresh(fresh, likes, codes, seen, u, quotas[NEW], chosen[u], source[u])
-        count = _take_best(near, momentum, target, seen, u, quotas[SIMILAR], SIMILAR, count, chosen[u], source[u])
+        count = _take_fresh(fresh, likes, codes, seen, closed, u, quotas[NEW], chosen[u], source[u])
+        count = _take_best(
+            near, momentum, target, seen, closed, u, quotas[SIMILAR], SIMILAR, count, chosen[u], source[u]
+        )
         for kind in favourites:
             end = min(kind_ptr[kind + 1], kind_ptr[kind] + OF_A_KIND)
             most = min(quotas[CATEGORY] // FAVOURITE_KINDS + count, len(chosen[u]))
-            count = _take(kind_best[kind_ptr[kind] : end], seen, u, most, CATEGORY, count, chosen[u], source[u])
+            count = _take(kind_best[kind_ptr[kind] : end], seen, closed, u, most, CATEGORY, count, chosen[u], source[u])
         if quotas[ALS] > 0 and ptr[u] < ptr[u + 1]:
             fit = np.zeros(len(target), np.float32)
             for j in range(len(target)):
                 for f in range(factors.shape[1]):
                     fit[j] += liking[u, f] * factors[j, f]
-            count = _take_best(fit, momentum, target, seen, u, quotas[ALS], ALS, count, chosen[u], source[u])
+            count = _take_best(fit, momentum, target, seen, closed, u, quotas[ALS], ALS, count, chosen[u], source[u])
         most = min(max(count + quotas[POPULAR], n_list - n_own), len(chosen[u]))
-        count = _take(popular, seen, u, most, POPULAR, count, chosen[u], source[u])
+        count = _take(popular, seen, closed, u, most, POPULAR, count, chosen[u], source[u])
         for place in range(count):
             row = row_of_item[chosen[u, place]]
             similar[u, place] = near[row] if row >= 0 else 0
@@ -149,14 +177,14 @@ def _spread(near, row, by, weights):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _take_own(out, first, last, items, values, hidden, u, durable, kind_cycle):  # type: ignore[no-untyped-def]
+def _take_own(out, first, last, items, values, hidden, closed, u, durable, kind_cycle):  # type: ignore[no-untyped-def]
     """Take a customer's own products, the most bought of late first; a durable one not right after it was bought."""
     order = np.argsort(-(values[first:last, D120] + values[first:last, D14]), kind="mergesort")
     count = 0
     for place in order:
         c = first + place
         is_soon = durable[items[c]] and values[c, N_DAYS] <= 1 and values[c, IDLE] < kind_cycle[items[c]]
-        if hidden[items[c]] != u and not is_soon and count < len(out):
+        if hidden[items[c]] != u and not closed[items[c]] and not is_soon and count < len(out):
             out[count] = c
             count += 1
     return count
@@ -189,12 +217,12 @@ def _favourite_kinds(likes, first, last, items, codes, row_of_kind, near, weight
 
 
 @njit(cache=True, nogil=True)
-def _take(ranked, seen, u, most, origin, count, chosen, source):  # type: ignore[no-untyped-def]
+def _take(ranked, seen, closed, u, most, origin, count, chosen, source):  # type: ignore[no-untyped-def]
     """Take the first of a ranked list that the customer has not met, until there are ``most`` candidates."""
     for item in ranked:
         if count >= most:
             break
-        if seen[item] != u:
+        if seen[item] != u and not closed[item]:
             seen[item] = u
             chosen[count] = item
             source[count] = origin
@@ -203,12 +231,12 @@ def _take(ranked, seen, u, most, origin, count, chosen, source):  # type: ignore
 
 
 @njit(cache=True, nogil=True)
-def _take_best(score, momentum, target, seen, u, quota, origin, count, chosen, source):  # type: ignore[no-untyped-def]
+def _take_best(score, momentum, target, seen, closed, u, quota, origin, count, chosen, source):  # type: ignore[no-untyped-def]
     """Take the targets with the highest score x momentum, above zero, that the customer has not met."""
     best, place, n = np.zeros(quota, np.float32), np.empty(quota, np.int64), 0
     for j in range(len(target)):
         value = score[j] * momentum[target[j]]
-        if value <= 0 or seen[target[j]] == u or (n == quota and value <= best[n - 1]):
+        if value <= 0 or (n == quota and value <= best[n - 1]) or seen[target[j]] == u or closed[target[j]]:
             continue
         slot = min(n, quota - 1)
         while slot > 0 and value > best[slot - 1]:
@@ -216,15 +244,15 @@ def _take_best(score, momentum, target, seen, u, quota, origin, count, chosen, s
             slot -= 1
         best[slot], place[slot] = value, j
         n = min(n + 1, quota)
-    return _take(target[place[:n]], seen, u, count + n, origin, count, chosen, source)
+    return _take(target[place[:n]], seen, closed, u, count + n, origin, count, chosen, source)
 
 
 @njit(cache=True, nogil=True)
-def _take_fresh(fresh, likes, codes, seen, u, quota, chosen, source):  # type: ignore[no-untyped-def]
+def _take_fresh(fresh, likes, codes, seen, closed, u, quota, chosen, source):  # type: ignore[no-untyped-def]
     """Take the newly launched products nearest to what the customer buys: same kind, group, family, brand."""
     value = np.zeros(len(fresh), np.float32)
     for f in range(len(fresh)):
         for level in range(codes.shape[1]):
             value[f] += CONTENT[level] * likes[level, codes[fresh[f], level] + 1]
     order = np.argsort(-value, kind="mergesort")
-    return _take(fresh[order[: np.sum(value > 0)]], seen, u, quota, NEW, 0, chosen, source)
+    return _take(fresh[order[: np.sum(value > 0)]], seen, closed, u, quota, NEW, 0, chosen, source)

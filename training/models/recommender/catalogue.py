@@ -146,11 +146,11 @@ def fit(interactions: pd.DataFrame, as_of_day: int, products: pd.DataFrame | Non
 
 def _said(products: pd.DataFrame) -> list[npt.NDArray[np.str_]]:
     """Name each product's kind, group, family and brand; empty where the shop does not say."""
-    path = products["category"].fillna("").astype(str)
-    group = path.str.rsplit(PATH, n=1).str[0]
-    return [column.to_numpy(dtype=str) for column in (path, group, *(
-        products[name].fillna("").astype(str) for name in ("family_id", "brand")
-    ))]  # fmt: skip
+    code, paths = pd.factorize(products["category"].fillna("").astype(str))
+    groups = np.array([path.rpartition(PATH)[0] or path for path in paths], dtype=str)
+    kinds = np.asarray(paths, dtype=str)
+    others = (products[name].fillna("").to_numpy(dtype=str) for name in ("family_id", "brand"))
+    return [kinds[code], groups[code], *others]
 
 
 def _coded(said: npt.NDArray[np.str_], names: npt.NDArray[np.str_]) -> Ints:

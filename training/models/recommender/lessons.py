@@ -9,10 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse
 
 from training.models.recommender import catalogue as catalogues
-from training.models.recommender.candidates import PADDING, Shelf
+from training.models.recommender.candidates import PADDING, Hidden, Shelf
 from training.models.recommender.history import Floats, positions
 from training.models.recommender.neighbours import Neighbours
 from training.models.recommender.pairs import NEW_INPUTS, REPEAT_INPUTS, new_pairs, repeat_pairs
@@ -58,7 +57,7 @@ def _lesson(lesson: Lesson) -> tuple[Described, Described, int]:
     shelf = Shelf(catalogue, Neighbours.fit(everyone, catalogue), None, lesson.day)
     drawn = np.sort(np.random.default_rng(0).permutation(len(everyone))[:MOST_CUSTOMERS])
     history = everyone.take(drawn)
-    chosen = shelf.choose(history, sparse.csr_matrix((len(history), len(catalogue))), LISTED)
+    chosen = shelf.choose(history, Hidden.nothing(len(history), len(catalogue)), LISTED)
     customers = pd.Index(np.sort(lesson.known["customer_id"].unique().astype(object))[drawn])
     keys = _keys(lesson.bought, customers, catalogue)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import sparse, special
 
 from training.models.recommender import catalogue as catalogues
-from training.models.recommender.candidates import NEW, PADDING, REPEAT, SOURCES, Chosen, Shelf
+from training.models.recommender.candidates import NEW, PADDING, REPEAT, SOURCES, Chosen, Hidden, Shelf
 from training.models.recommender.catalogue import F_14, KIND, LEVELS, Catalogue
 from training.models.recommender.history import Floats, History, Ids, Ints, lay_out, positions
 from training.models.recommender.lessons import Lesson, described
@@ -139,7 +139,7 @@ class Recommender:
         """
         position, customers = pd.factorize(np.asarray(customer_ids, dtype=object), use_na_sentinel=False)
         history = self.history(interactions, as_of_day, customers)
-        not_shown = self._hidden(NOTHING if exclude is None else exclude, hidden, customers)
+        not_shown = self.hidden(NOTHING if exclude is None else exclude, hidden, customers)
         blocks = [slice(at, at + BLOCK) for at in range(0, max(1, len(customers)), BLOCK)]
         ranked = [self.ranked(history[block], as_of_day, not_shown[block], n) for block in blocks]
         items, scores, sources, due = (np.concatenate(part)[position] for part in zip(*ranked, strict=True))
@@ -194,7 +194,7 @@ class Recommender:
         )
 
     def ranked(
-        self, history: History, as_of_day: int, hidden: sparse.csr_matrix, n: int
+        self, history: History, as_of_day: int, hidden: Hidden, n: int
     ) -> tuple[Ints, Floats, npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
         """Rank own and other products of some customers together.
 
@@ -249,16 +249,14 @@ class Recommender:
         taste, ranker = Taste(items["item_factors"]), Ranker.load(folder)
         return cls(catalogue, near, taste, ranker, facts["day"], facts["learnt_from"])
 
-    def _hidden(self, exclude: pd.DataFrame, hidden: Collection[str], customers: Ids) -> sparse.csr_matrix:
-        """Lay out what must not be shown, (n_customers, n_items)."""
-        row = pd.Index(np.asarray(customers, dtype=object)).get_indexer(exclude["customer_id"])
+    def hidden(self, exclude: pd.DataFrame, everywhere: Collection[str], customers: Ids) -> Hidden:
+        """Lay out what must not be shown to these customers, and to anybody."""
+        row = positions(exclude["customer_id"], pd.Index(np.asarray(customers, dtype=object)))
         item = positions(exclude["product_id"], self.catalogue.index)
-        everywhere = self.catalogue.index.get_indexer(pd.Index(sorted(hidden), dtype=object))
-        everywhere = everywhere[everywhere >= 0]
         known = (row >= 0) & (item >= 0)
-        row = np.append(row[known], np.repeat(np.arange(len(customers)), len(everywhere)))
-        item = np.append(item[known], np.tile(everywhere, len(customers)))
-        return sparse.csr_matrix((np.ones(len(row)), (row, item)), shape=(len(customers), len(self.catalogue)))
+        cells = np.ones(known.sum()), (row[known], item[known])
+        of_customer = sparse.csr_matrix(cells, shape=(len(customers), len(self.catalogue)))
+        return Hidden(of_customer, self.catalogue.index.isin(sorted(everywhere)))
 
     def _log_odds(self, history: History, chosen: Chosen, as_of_day: int) -> tuple[Floats, Floats]:
         """Give the log-odds of all candidates, row by row; of whom nothing is known, by how much all buy it."""
