@@ -16,7 +16,8 @@ from training.models.recommender.history import Floats, positions
 from training.models.recommender.neighbours import Neighbours
 from training.models.recommender.pairs import NEW_INPUTS, REPEAT_INPUTS, new_pairs, repeat_pairs
 
-# Customers a lesson is drawn from; 2,000 of a lesson were as good as 4,000 of two (Complete Journey, 2026-11-24).
+# Customers a lesson is drawn from. Complete Journey at 2017-08-14, NDCG@10 of all and of new products with 500, 1,000,
+# 2,000 and all 2,404: .4696, .0634; .4669, .0650; .4677, .0662; .4689, .0661 (2026-11-24).
 MOST_CUSTOMERS = 2000
 LISTED = 50  # candidates are chosen as for the night's lists
 

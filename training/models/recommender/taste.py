@@ -21,7 +21,8 @@ from training.models.recommender.history import D60, Floats, History
 # alpha 3 .0461; 15 iterations .0474, 25 .0471. 10 shrinks the factors of a small shop to nothing.
 REGULARIZATION = 10.0
 ITERATIONS = 10
-# Folding in costs the square of the factors: 64 take four times the time of 32 (2026-11-24).
+# Folding a customer of Complete Journey in: .035 CPU-ms with 32 factors, .131 with 64; NDCG@10 of new products at
+# 2017-08-14 by ALS alone .0616 and .0606 (2026-11-24).
 FACTORS = 32
 
 
