@@ -9,8 +9,8 @@ from features.identity import persons, teach
 from features.shop import Shop
 
 HALF_LIFE_DAYS = 60  # personal frequency with a 60-day half-life; Complete Journey, cut-off 2017-10-09, 2026-11-21
-# Beside it a short and a long memory, for the recommender. Complete Journey at 2017-08-14 and 2017-09-25, NDCG@10 of own
-# products: with these .4700 and .4574, with 7 and 30 days as well .4706 and .4574 (2026-11-24).
+# Beside it a short and a long memory, for the recommender. Complete Journey at 2017-08-14 and 2017-09-25, NDCG@10 of
+# own products: with these .4700 and .4574, with 7 and 30 days as well .4706 and .4574 (2026-11-24).
 SHORT_DAYS, LONG_DAYS = 14, 120
 FIXED_POINT = 4294967296  # 2^32: a decayed count is a sum of integers, exact in any order
 

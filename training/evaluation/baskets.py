@@ -18,8 +18,8 @@ from training.evaluation.panel import Panel, Scores
 from training.models.recommender.history import positions
 
 # Hu et al. (2020), "Modeling Personalized Item Frequency Information for Next-basket Recommendation", SIGIR. Of three
-# published settings the best on Complete Journey at 2017-08-14, NDCG@10 (2026-11-24): .4554; (3, .9, .6, .2, 900) .4071,
-# (3, .9, .7, .9, 900) .4297.
+# published settings the best on Complete Journey at 2017-08-14, NDCG@10 (2026-11-24): .4554; (3, .9, .6, .2, 900)
+# .4071, (3, .9, .7, .9, 900) .4297.
 GROUP, WITHIN, BETWEEN, OWN_SHARE, NEIGHBOURS = 7, 0.9, 0.7, 0.7, 300
 # Faggioli, Polato and Aiolli (2020), "Recency Aware Collaborative Filtering for Next Basket Recommendation", UMAP. The
 # same day: .4521; 5 and 100 recent baskets .3763, .4503; locality 1 and 10 .2407, .4512; asymmetry .25 .4515.

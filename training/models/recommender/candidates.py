@@ -153,11 +153,8 @@ def _choose(cells, hides, facts, rows, weights, tastes, lists, wanted, out):  # 
             most = min(quotas[CATEGORY] // FAVOURITE_KINDS + count, len(chosen[u]))
             count = _take(kind_best[kind_ptr[kind] : end], seen, closed, u, most, CATEGORY, count, chosen[u], source[u])
         if quotas[ALS] > 0 and ptr[u] < ptr[u + 1]:
-            fit = np.zeros(len(target), np.float32)
-            for j in range(len(target)):
-                for f in range(factors.shape[1]):
-                    fit[j] += liking[u, f] * factors[j, f]
-            count = _take_best(fit, momentum, target, seen, closed, u, quotas[ALS], ALS, count, chosen[u], source[u])
+            fit, most = _liked(liking[u], factors), quotas[ALS]
+            count = _take_best(fit, momentum, target, seen, closed, u, most, ALS, count, chosen[u], source[u])
         most = min(max(count + quotas[POPULAR], n_list - n_own), len(chosen[u]))
         count = _take(popular, seen, closed, u, most, POPULAR, count, chosen[u], source[u])
         for place in range(count):
@@ -166,6 +163,16 @@ def _choose(cells, hides, facts, rows, weights, tastes, lists, wanted, out):  # 
         for c in range(ptr[u], ptr[u + 1]):
             for level in range(codes.shape[1]):
                 likes[level, codes[items[c], level] + 1] = 0
+
+
+@njit(cache=True, nogil=True)
+def _liked(liking, factors):  # type: ignore[no-untyped-def]
+    """Score the targets by one customer's taste: a sum in one order, whoever else is asked about."""
+    fit = np.zeros(len(factors), np.float32)
+    for j in range(len(factors)):
+        for f in range(factors.shape[1]):
+            fit[j] += liking[f] * factors[j, f]
+    return fit
 
 
 @njit(cache=True, nogil=True)
