@@ -26,6 +26,7 @@ from features.shop import Shop, open_shop
 from features.volume import Volume, expect_usual_volume, volume
 from serving import tables
 from serving.answers import Answers, Rows, answers
+from serving.items import best_items
 from serving.matured import matured, outcome
 from serving.moves import due_to
 from serving.policy.rules import Policy
@@ -36,7 +37,6 @@ from training.release import Release, champion, open_release
 from training.season import season_of
 
 Progress = Callable[[str], None]
-TOP_ITEMS = 50
 
 
 @dataclass(frozen=True)
@@ -181,8 +181,12 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
     rows = rows_of(night.shop, frame, night.day, due_in_days(due, customers, night.day))
     answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
-    items = night.release.models.recommender.recommend(bought, night.day, list(agreed), TOP_ITEMS)
-    return answered, items, named(due[due.customer_id.isin(agreed)], night.shop), rows
+    return (
+        answered,
+        best_items(night.release.models.recommender, night.shop, night.day, bought, agreed),
+        named(due[due.customer_id.isin(agreed)], night.shop),
+        rows,
+    )
 
 
 def rows_of(shop: Shop, frame: pd.DataFrame, day: int, due_in: NDArray[np.float64]) -> Rows:

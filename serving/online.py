@@ -16,10 +16,12 @@ from features.calendar import day_number
 from features.door.forget import Tombstones
 from features.door.mapping import nearest
 from features.errors import BadInput, OkaeriError
+from features.exclusions import out_of_stock
 from features.home import Home
 from features.identity import Holders
 from features.links import changes_of, links_of
 from features.members import FACTS, listed
+from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
 from serving.forget import forget
@@ -29,12 +31,12 @@ from serving.replenishment import due_in_days
 from serving.results import BLOCKS, Around, Asked, items_shown, results
 from serving.schemas import RecommendRequest, Refused, ScoreRequest
 from serving.words import RECORD_NOTE, Language, say
-from training.models.recommender import Recommender
 from training.release import Release, champion, open_release, probe
 from training.season import season_of
 
 AHEAD = timedelta(days=7)
 TIMELINE_ROWS = 20
+POPULAR_ITEMS = 50
 NOBODY = "\x1f"  # before an alias that nobody holds: the door refuses ids with control characters
 
 Reply = dict[str, Any]
@@ -52,7 +54,10 @@ class Online:
         self.due = publication.by_customer("replenishment_due")
         self.members = publication.by_customer("customer_scores", FACTS)
         self._due_table = publication.table("replenishment_due")
-        self._popular = _popular(release.models.recommender)
+        facts = products(shop, shop.calendar.start(publication.day))
+        self._recommender = release.models.recommender.extended(facts, publication.day)
+        self._out_of_stock = out_of_stock(facts)
+        self._popular = _rows(self._recommender.popular(POPULAR_ITEMS, self._out_of_stock))
         self._tombstones = Tombstones(shop.home, shop.name)
         self._others = publication.others()
         self._person = {other: person for person, others in self._others.items() for other in others}
@@ -132,7 +137,8 @@ class Online:
         else:
             beside = request.product_ids or [request.product_id or ""]
             hidden |= set(beside)
-            rows = _similar(self._release.models.recommender, beside) or self._popular
+            most = POPULAR_ITEMS + len(hidden)
+            rows = _rows(self._recommender.beside(beside, most, self._out_of_stock)) or self._popular
         return {"release": self._names(), "recommendations": items_shown(rows, hidden, request.n_items, lang)}
 
     def customer(self, customer_id: str, /) -> Reply | None:
@@ -275,31 +281,6 @@ def _expect(word: str, known: list[str], path: str) -> None:
         raise Refused(422, "unknown_word", f"unknown {path}{nearest(word, known)}", path)
 
 
-def _popular(model: Recommender) -> list[Reply]:
-    """List what everybody buys, for customers nothing is known of."""
-    nothing = pd.DataFrame(
-        {"customer_id": [], "product_id": [], "n_order_days": [], "last_day": [], "decayed": [], "first_day": []}
-    ).astype({"customer_id": object, "product_id": object, "n_order_days": "int64", "last_day": "int64"})
-    shown = model.recommend(nothing, 0, ["\x1f"], 50).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in shown]
-
-
-def _similar(model: Recommender, product_ids: list[str]) -> list[Reply]:
-    """List products liked by the same customers as these, by the cosine of their factors; empty if none is known."""
-    at = np.searchsorted(model.product_ids, product_ids)
-    at = at[at < len(model.product_ids)]
-    known = [i for i in at if model.product_ids[i] in product_ids]
-    if not known:
-        return []
-    unit = model.item_factors / np.maximum(np.linalg.norm(model.item_factors, axis=1, keepdims=True), 1e-12)
-    closeness = unit @ unit[known].mean(axis=0)
-    best = np.lexsort((np.arange(len(closeness)), -closeness))[: 50 + len(known)]
-    return [
-        {
-            "product_id": str(model.product_ids[i]),
-            "score": float(closeness[i]),
-            "source": "similar",
-            "repurchase": False,
-        }
-        for i in best
-    ]
+def _rows(shown: pd.DataFrame) -> list[Reply]:
+    """Give a list of products as the rows of a reply are made from."""
+    return [{str(name): value for name, value in row.items()} for row in shown.to_dict("records")]

@@ -220,11 +220,16 @@ def items_shown(
             "product_id": row["product_id"],
             "score": float(row["score"]),
             "source": row["source"],
-            "reason": {"code": row["source"], "text": say(ITEM_REASONS[row["source"]], lang)},
+            "reason": {"code": _why(row), "text": say(ITEM_REASONS[_why(row)], lang)},
             "repurchase": bool(row["repurchase"]),
         }
         for rank, row in enumerate(shown[:most], start=1)
     ]
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """Give the code of the sentence beside a product; nights before it was kept say the source."""
+    return str(row.get("reason") or row["source"])
 
 
 def _action(a: Answers, p: int, around: Around) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from training.evaluation.churn import judge_churn
 from training.evaluation.measures import figures, outcome
 from training.evaluation.next_purchase import judge_next_purchase
 from training.evaluation.own_rhythm import judge_own_rhythm
-from training.evaluation.recommender import judge_recommender
+from training.evaluation.recommender import backtest_next_basket, backtest_recommender
 from training.evaluation.rows import EVERYONE, Flags, Judged, Row, Sample, as_rows, pooled
 from training.evaluation.second_order import judge_second_order
 from training.evaluation.value import judge_value
@@ -28,14 +28,14 @@ from training.season import learnt_span, season
 
 Judge = Callable[[Past, int, int], Judged]
 
-ROLLING = "rolling-origin"
+ROLLING, NEXT_BASKET = "rolling-origin", "next-basket"
 # By question, the protocols it knows; the first is what is meant when none is named.
 QUESTIONS: dict[str, dict[str, Judge]] = {
     "churn": {ROLLING: judge_churn, "own-rhythm": judge_own_rhythm},
     "next-purchase": {ROLLING: judge_next_purchase},
     "second-order": {ROLLING: judge_second_order},
     "value": {ROLLING: judge_value},
-    "recommender": {ROLLING: judge_recommender},
+    "recommender": {ROLLING: backtest_recommender, NEXT_BASKET: backtest_next_basket},
 }
 VALUES_SHOWN = 6  # of each trait, the most common
 
@@ -54,7 +54,9 @@ def backtest(
 ) -> Backtested:
     """Judge a question at cut-offs (business days; default those of the mapping), observed to the lake's end.
 
-    The figures and, for churn, their pictures are a run of MLflow's experiment.
+    With the protocol ``next-basket`` (recommender alone) every customer's last shopping day is left out instead;
+    its one cut-off, if none is given, is the lake's end. The figures and, for churn, their pictures are a run of
+    MLflow's experiment.
 
     Raises
     ------
@@ -63,8 +65,8 @@ def backtest(
     Refused
         If a cut-off's outcome is not over, with the earliest date.
     """
-    judge, days = _judge(question, protocol), _days(shop, cutoffs)
-    until = last_day(shop)
+    judge, until = _judge(question, protocol), last_day(shop)
+    days = [until] if protocol == NEXT_BASKET and cutoffs is None else _days(shop, cutoffs)
     dates = ",".join(str(shop.calendar.date(day)) for day in days)
     tracked = {"shop": shop.name, "protocol": protocol, "cutoffs": dates, "data_snapshot": shop.version}
     with registry.explained(home), registry.run(home, f"backtest {question} {shop.name}", tracked, "backtest"):
@@ -79,7 +81,7 @@ def backtest(
         seen = [outcome(one.sample) for one in judged if one.sample is not None and one.sample.question == "churn"]
         plots = churn_plots(*(np.concatenate(parts) for parts in zip(*seen, strict=True))) if seen else {}
         registry.log_report(as_rows(rows), plots)
-    return Backtested(tuple(rows), skipped, seasons(shop, days))
+    return Backtested(tuple(rows), skipped, seasons(shop, days) if protocol == ROLLING else {})
 
 
 def _judge(question: str, protocol: str) -> Judge:

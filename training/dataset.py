@@ -1,7 +1,8 @@
 """Point-in-time training rows: features from Feast as they were known, labels from what happened next."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from features.calendar import day_number
 from features.frame import feature_frame
 from features.home import Home
-from features.interactions import interactions
+from features.interactions import interactions, purchases
+from features.products import products
 from features.shop import Shop, open_shop
 from training.consent import withheld, without
 from training.labels import known_customers, labels, last_day, own_horizon, products_bought
@@ -29,6 +31,7 @@ class Past:
         self._withheld = withheld(shop, until)
         self.horizon = horizon_days(shop, until, self._withheld)  # one H for what is learnt and what is judged
         self._features: dict[int, pd.DataFrame] = {}
+        self._made: dict[tuple[str, int], Any] = {}
 
     def rows(self, days: Sequence[int], observed_until: int) -> pd.DataFrame:
         """Describe customers at cut-offs (business days) with what they did before ``observed_until``.
@@ -54,7 +57,25 @@ class Past:
 
     def purchases(self, day: int) -> pd.DataFrame:
         """List what each customer has bought and kept, as :func:`features.interactions.interactions` does."""
-        return self._learnable(interactions(self.shop, self.shop.calendar.start(day)), day)
+        found: pd.DataFrame = self.remember(
+            ("purchases", day),
+            lambda: self._learnable(interactions(self.shop, self.shop.calendar.start(day)), day),
+        )
+        return found
+
+    def remember(self, key: tuple[str, int], make: Callable[[], Any]) -> Any:
+        """Give what was made under a key before, or make it: the report and the release ask for some things twice."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def purchase_days(self, day: int) -> pd.DataFrame:
+        """List on which days each customer bought what, as :func:`features.interactions.purchases` does."""
+        return self._learnable(purchases(self.shop, self.shop.calendar.start(day)), day)
+
+    def products(self, day: int) -> pd.DataFrame:
+        """List what the shop says of its products, as :func:`features.products.products` does."""
+        return products(self.shop, self.shop.calendar.start(day))
 
     def bought_after(self, day: int, within_days: int, observed_until: int) -> pd.DataFrame:
         """List what each customer bought next, as :func:`training.labels.products_bought` does."""

@@ -17,6 +17,12 @@ NAMES = {
     "personal_frequency": "personal frequency",
     "als": "ALS alone",
     "popular": "most popular",
+    "ease": "EASE",
+    "up_cf": "UP-CF",
+    "tifu_knn": "TIFU-KNN",
+    "g_topfreq": "G-TopFreq",
+    "p_topfreq": "P-TopFreq",
+    "gp_topfreq": "GP-TopFreq",
 }
 
 

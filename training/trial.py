@@ -12,9 +12,8 @@ from training.dataset import Past
 from training.evaluation import Report
 from training.evaluation.measures import measures
 from training.evaluation.paired import gain, shown_gain
-from training.evaluation.recommender import PRODUCT_DAYS
 from training.evaluation.rows import EVERYONE, Matrix, Sample
-from training.fitting import fit_recommender
+from training.fitting import PRODUCT_DAYS, fit_recommender
 from training.gate import Finding, Rules
 from training.metrics import Interval
 from training.release import Release
@@ -157,7 +156,7 @@ def products_against(rules: Rules, champion: Release, past: Past, until: int) ->
     if learnt > day:
         date = past.shop.calendar.date
         return [], [f"recommender was not compared: the champion's learnt until {date(learnt)}, past {date(day)}"]
-    ours = fit_recommender(past.shop, past.purchases(day), day)
+    ours = fit_recommender(past, day)
     found, n = shown_gain(past, day, until, ours, champion.models.recommender, rules.resamples)
     return [_finding("champion", "recommender", "ndcg_at_10", EVERYONE, "champion", found, n, not found.high < 0)], []
 

@@ -94,7 +94,9 @@ def backtest(
     shop: Annotated[Path, typer.Option(help="A ready mapping's name or a shop.yaml; ingested first if need be.")],
     files: Annotated[list[Path] | None, typer.Argument(help="Files, if it was not ingested yet.")] = None,
     cutoffs: Annotated[str | None, typer.Option(help="Dates, comma-separated; default the mapping's.")] = None,
-    protocol: Annotated[str, typer.Option(help="rolling-origin; churn also own-rhythm.")] = "rolling-origin",
+    protocol: Annotated[
+        str, typer.Option(help="rolling-origin; churn also own-rhythm, recommender also next-basket.")
+    ] = "rolling-origin",
     json: Json = False,
 ) -> None:
     """Judge one question at past cut-offs, beside its baselines, with intervals."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from features.interactions import interactions
+from features.interactions import interactions, purchases, summed
 from tests.features.test_frame import ONE_OF_EACH, one_order
 from tests.worlds import FIRST, at, examples, histories, instant, known_at, lake_rows, number
 
@@ -245,9 +245,28 @@ def test_the_recommender_sees_each_product_a_customer_keeps(new_toy, history, da
         (r.customer_id, r.product_id): (r.quantity, {r.first_day, r.last_day}, r.n_order_days)
         for r in seen.itertuples()
     } == {key: (quantity, {min(days), max(days)}, len(days)) for key, (quantity, days) in expected.items()}
-    weights = {key: sum(0.5 ** ((number(day) - d) / 60) for d in days) for key, (_, days) in expected.items()}
-    assert seen.decayed.tolist() == pytest.approx([weights[key] for key in sorted(weights)], abs=1e-9)
-    assert seen[["customer_id", "product_id"]].apply(tuple, axis=1).tolist() == sorted(weights)
+    assert seen[["customer_id", "product_id"]].apply(tuple, axis=1).tolist() == sorted(expected)
+    for name, half_life, close in (("decayed", 60, 1e-9), ("decayed_14d", 14, 1e-6), ("decayed_120d", 120, 1e-6)):
+        weights = [sum(0.5 ** ((number(day) - d) / half_life) for d in expected[key][1]) for key in sorted(expected)]
+        assert seen[name].tolist() == pytest.approx(weights, abs=close)
+    for customer, rows in seen.groupby("customer_id"):
+        days = sorted({d for (who, _), (_, days) in expected.items() if who == customer for d in days})
+        [same] = rows.filter(regex="^customer_(?!id)").drop_duplicates().to_dict("records")
+        assert (same["customer_order_days"], same["customer_first_day"]) == (len(days), days[0])
+        assert same["customer_last_day"] == days[-1]
+        for half_life in (14, 60):
+            decayed = sum(0.5 ** ((number(day) - d) / half_life) for d in days)
+            assert same[f"customer_decayed_{half_life}d"] == pytest.approx(decayed, abs=1e-5)
+
+
+@examples(4)
+@given(history=histories(), day=st.sampled_from([60, 200, 520]))
+def test_days_listed_one_by_one_sum_up_to_the_same(new_toy, history, day):
+    toy = new_toy(["order_lines"])
+    toy.load({"order_lines": history["order_lines"]})
+    by_day, seen = purchases(toy.shop, instant(day)), interactions(toy.shop, instant(day))
+    assert not by_day.duplicated().any() and (by_day.day < number(day)).all()
+    pd.testing.assert_frame_equal(summed(by_day, number(day)).drop(columns="quantity"), seen.drop(columns="quantity"))
 
 
 def test_a_product_given_back_whole_is_not_seen_and_pieces_are_net(new_toy):
@@ -258,7 +277,7 @@ def test_a_product_given_back_whole_is_not_seen_and_pieces_are_net(new_toy):
         line("y", 6, 1, 5, product_id="p2"), line("y", 7, -1, -5, product_id="p2"),
     ]  # fmt: skip
     toy.load({"order_lines": lines})
-    [row] = interactions(toy.shop, instant(65)).drop(columns="decayed").to_dict("records")
+    [row] = interactions(toy.shop, instant(65)).filter(regex="^(?!decayed|customer_(?!id))").to_dict("records")
     there = {"customer_id": "a", "product_id": "p1", "n_order_days": 1}
     assert row == there | {"quantity": 3, "first_day": number(5), "last_day": number(5)}
     assert interactions(toy.shop, instant(65)).decayed.tolist() == [0.5]

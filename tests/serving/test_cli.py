@@ -291,6 +291,12 @@ def test_an_unknown_question_is_answered_with_those_there_are(okaeri: Okaeri, ho
     refused(okaeri(home, "backtest", "churn", "--shop", files / "shop.yaml"), 2, "--cutoffs")
 
 
+def test_an_unknown_protocol_is_answered_with_those_there_are(okaeri: Okaeri, home: Home, files: Path) -> None:
+    asked = ("--shop", files / "shop.yaml", "--cutoffs", "2024-10-01", "--protocol", "next-baskt")
+    refused(okaeri(home, "backtest", "recommender", *asked), 2, "next-baskt", "rolling-origin, next-basket")
+    refused(okaeri(home, "backtest", "churn", *asked[:-1], "next-basket"), 2, "churn knows rolling-origin")
+
+
 @pytest.mark.parametrize("words", [["--as-of", "tomorrow"], ["--as-of", "2024-02-30"], ["--as-off", "2024-12-30"]])
 def test_a_wrong_option_is_refused(okaeri: Okaeri, home: Home, words: list[str]) -> None:
     refused(okaeri(home, "nightly", *words), 2, words[1] if words[0] == "--as-of" else "--as-off")

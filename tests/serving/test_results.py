@@ -21,6 +21,8 @@ from serving.results import BLOCKS, LISTS, LOYALTY, Around, Asked, results
 from serving.schemas import Block, RecommendRequest, Refused, ScoreRequest
 from serving.words import ITEM_REASONS, LANGUAGES, REASONS, Language, say
 from tests.worlds import examples
+from training.models.recommender import model
+from training.models.recommender.candidates import SOURCES
 from training.release import Release
 
 from . import shop as told
@@ -438,10 +440,14 @@ def test_a_reply_shows_a_customer_no_other_words(score: Score) -> None:
 
 
 def test_every_product_shown_says_its_source(score: Score, published: Any) -> None:
-    assert set(published.table("recommendations").source) == {"repeat", "als", "popular"} & set(ITEM_REASONS)
+    items = published.table("recommendations")
+    assert {"repeat", "similar", "als", "popular"} <= set(items.source) <= {*SOURCES}
+    assert set(items.reason) <= set(model.REASONS) == set(ITEM_REASONS) - {"similar"}
+    code = items[items.customer_id == "weekly"].reason.tolist()
     for lang, result in itertools.product(LANGUAGES, ("weekly", "nobody")):
         for item in score(result, lang=lang)["results"][0]["recommendations"]:
-            assert item["reason"] == {"code": item["source"], "text": say(ITEM_REASONS[item["source"]], lang)}
+            why = code[item["rank"] - 1] if result == "weekly" else "popular"
+            assert item["reason"] == {"code": why, "text": say(ITEM_REASONS[why], lang)}
             assert item["repurchase"] == (item["source"] == "repeat")
 
 

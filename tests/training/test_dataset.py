@@ -177,7 +177,7 @@ def test_a_bot_teaches_nothing(told: MakeShop, monkeypatch):
     assert rows.customer_id.tolist() == ["ann"]
     bought = interactions(shop, shop.calendar.start(ZERO + 50))
     assert set(bought.product_id) == {"ann", "bot"}, "a bot gets a list too"
-    assert fit_recommender(shop, bought, ZERO + 50).product_ids.tolist() == ["ann"]
+    assert fit_recommender(Past(shop, ZERO + 90), ZERO + 50).product_ids.tolist() == ["ann"]
 
 
 def test_prospects_are_no_training_rows(tmp_path):

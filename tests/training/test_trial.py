@@ -296,7 +296,7 @@ def test_a_recommender_that_had_learnt_the_cut_off_is_not_compared():
 
 
 def test_products_are_compared_with_a_champion_of_before_the_cut_off(monkeypatch):
-    monkeypatch.setattr(trial, "fit_recommender", lambda shop, bought, day: showing("cup", "tea"))
+    monkeypatch.setattr(trial, "fit_recommender", lambda past, day: showing("cup", "tea"))
     older = champion_of(learnt_until=lambda question: 100, models=SimpleNamespace(recommender=showing("tea", "cup")))
     (finding,), why = products_against(RULES, older, past_of([("ann", "tea"), ("ben", "tea")]), 130)
     assert why == [] and finding.passed is False and finding.n == 2

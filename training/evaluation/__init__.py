@@ -8,11 +8,11 @@ from training.dataset import Past
 from training.evaluation.churn import judge_churn
 from training.evaluation.measures import outcome
 from training.evaluation.next_purchase import judge_next_purchase
-from training.evaluation.recommender import PRODUCT_DAYS, judge_recommender
+from training.evaluation.recommender import judge_recommender
 from training.evaluation.rows import Judged, Matrix, Row, Sample, as_rows
 from training.evaluation.second_order import judge_second_order
 from training.evaluation.value import judge_value
-from training.fitting import window_days
+from training.fitting import PRODUCT_DAYS, window_days
 
 QUESTIONS = ("churn", "next-purchase", "second-order", "value", "recommender")
 
