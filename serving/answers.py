@@ -15,7 +15,8 @@ from serving.policy.guards import guard_states, in_control, reachable, sending_a
 from serving.policy.rules import LifecycleEdges, Policy
 from training.dataset import is_active
 from training.models.inputs import winsorised
-from training.models.next_purchase import HORIZONS, QUANTILES
+from training.models.next_purchase import HORIZONS
+from training.models.predicted import Predicted
 from training.release import Release
 
 Matrix = NDArray[np.float64]
@@ -97,12 +98,13 @@ def answers(
     opted_out = rows.found & (features.get("consent_personalise", np.full(len(rows.found), np.nan)) == 0)
     scored = has_orders & ~opted_out
     silence = features["days_since_last_order"]
-    gap = np.where(features["n_order_days"] >= 3, features["gap_days_mean"], release.models.prior.gap_days)
+    gap = np.where(features["n_order_days"] >= 3, features["gap_days_mean"], release.models.gap_days)
     ratio = np.where(scored, silence / gap, np.nan)
     lifecycle = _lifecycle(features, has_orders, ratio, policy.lifecycle)
     active = scored & is_active(features, release.facts["min_order_days"])
     judged = active & ~np.isin(lifecycle, ("dormant", "lapsed"))
-    predicted = _predict(features, scored, release)
+    predicted, inputs = _predict(features, scored, release)
+    kept, lost = release.models.kept_and_lost
     churn = np.where(judged, predicted.churn, np.nan)
     overdue = np.maximum(silence - gap, 0.0)
     chance = predicted.next_order[:, HORIZONS.index(policy.window_days)]
@@ -112,7 +114,7 @@ def answers(
     control = in_control(list(rows.customer_id), policy)
     guards = guard_states(features, np.where(np.isnan(silence), np.inf, silence), control, policy, late_tables)
     allowed = sending_allowed(guards, policy, late_tables) & scored
-    worth = predicted.clv[:, 1] * (predicted.kept_ratio - predicted.lost_ratio)
+    worth = predicted.clv[:, 1] * (kept - lost)
     return Answers(
         rows.customer_id,
         day,
@@ -144,37 +146,17 @@ def answers(
         control,
         allowed,
         choose(options, allowed),
-        predicted.inputs,
+        inputs,
     )
 
 
-@dataclass(frozen=True)
-class _Predicted:
-    churn: Matrix
-    next_order: Matrix
-    next_days: Matrix
-    clv: Matrix
-    kept_ratio: float
-    lost_ratio: float
-    inputs: Matrix | None
-
-
-def _predict(features: dict[str, Matrix], scored: Flags, release: Release) -> _Predicted:
-    """Ask the release's models about the customers that can be scored; the rest is NaN."""
-    n, scores = len(scored), release.models.scores
+def _predict(features: dict[str, Matrix], scored: Flags, release: Release) -> tuple[Predicted, Matrix | None]:
+    """Ask the release's models about who can be scored, the rest is NaN; and give the matrix they read."""
     chosen = {name: values[scored] for name, values in features.items()}
-    churn, chance, revenue = release.models.prior.predict(chosen)
-    days, clv, kept, lost, x = np.full((n, len(QUANTILES)), np.nan), np.full((n, 4), np.nan), 1.0, 0.0, None
-    if scores is not None:
-        x = scores.inputs.matrix(chosen)
-        churn = scores.churn.predict(x)
-        chance, days[scored] = scores.next_order(x, chosen["orders_all"])
-    if scores is not None and scores.value is not None and x is not None:
-        clv[scored] = scores.value.predict(x, scores.inputs.names)
-        kept, lost = scores.value.kept_ratio, scores.value.lost_ratio
-    else:
-        clv[scored, 0], clv[scored, 1] = revenue, revenue * 365 / 90
-    return _Predicted(_spread(churn, scored), _spread(chance, scored), days, clv, kept, lost, x)
+    scores = release.models.scores
+    x = scores.inputs.matrix(chosen) if scores is not None else None
+    said = release.models.predict(chosen, x)
+    return Predicted(**{name: _spread(values, scored) for name, values in vars(said).items()}), x
 
 
 def _spread(values: Matrix, scored: Flags) -> Matrix:

@@ -113,7 +113,7 @@ def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:
         "decision_id": lake.digest(identity)[:32] if known else None,
         "status": a.status[p],
         "served_from": "live" if a.scored[p] else "prior",
-        "basis": {"method": method, "n": around.release.models.prior.n} if known else None,
+        "basis": {"method": method, "n": around.release.models.n} if known else None,
         "as_of": _instant(calendar.start(a.day)),
         "valid_until": _instant(calendar.start(a.day + 1)),
         "features": {

@@ -31,7 +31,7 @@ def card(shop: Shop, contents: Contents, verdict: Verdict, report: Report) -> st
         w=words(lang),
         facts=facts,
         method=models.method,
-        n=models.prior.n,
+        n=models.n,
         horizon_days=models.horizon_days,
         why_light=models.why_light,
         n_features=len(models.scores.inputs.features) if models.scores else 0,

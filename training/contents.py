@@ -12,7 +12,8 @@ from features.shop import Shop
 from training import drift
 from training.baselines import columns_of
 from training.dataset import Past, is_active
-from training.fitting import place
+from training.fitting import having_ordered, place, with_orders
+from training.labels import first_order_day
 from training.models.bundle import Models
 from training.models.inputs import HISTORY
 from training.models.next_purchase import HORIZONS
@@ -56,11 +57,9 @@ def inputs(models: Models) -> list[str]:
     return list(dict.fromkeys((*(models.scores.inputs.features if models.scores else ()), *NEEDED)))
 
 
-def outputs(models: Models) -> list[str]:
+def outputs() -> list[str]:
     """Name the columns `pyfunc` gives."""
-    value = ["clv_predicted_90d"]
-    if models.scores is not None:
-        value = ["clv_predicted_90d", "clv_predicted_365d"] if models.scores.value is not None else []
+    value = ("clv_predicted_90d", "clv_predicted_365d")
     return ["churn_probability", *value, *(f"next_order_p_{h}d" for h in HORIZONS)]
 
 
@@ -71,8 +70,12 @@ def golden(shop: Shop, reference: pd.DataFrame) -> dict[str, Any]:
 
 
 def reference_rows(past: Past, until: int) -> pd.DataFrame:
-    """Describe the customers of a fortnight before: percentiles, grades and the probe refer to them."""
-    return past.rows([until - YOUNG_STEP_DAYS], until)
+    """Describe the customers of a fortnight before, or of a younger shop's newest day.
+
+    Percentiles, grades and the probe refer to them.
+    """
+    day = until - YOUNG_STEP_DAYS
+    return with_orders(past, day if day > first_order_day(past.shop) else until)
 
 
 def moves(past: Past, until: int, reference: pd.DataFrame) -> dict[str, float]:
@@ -85,17 +88,13 @@ def moves(past: Past, until: int, reference: pd.DataFrame) -> dict[str, float]:
     except Refused:
         return {}
     names = catalog.model_inputs(past.shop.tables)
-    return drift.moves(_features(earlier, past.shop), columns_of(_with_orders(reference), names))
+    return drift.moves(_features(having_ordered(earlier), past.shop), columns_of(reference, names))
 
 
 def _features(frame: pd.DataFrame, shop: Shop) -> dict[str, dict[str, list[float]]]:
-    """Sum up every input among the customers with an order, who alone are scored."""
-    columns = columns_of(_with_orders(frame), catalog.model_inputs(shop.tables))
+    """Sum up every input of customers with an order."""
+    columns = columns_of(frame, catalog.model_inputs(shop.tables))
     return {name: drift.reference(values) for name, values in columns.items()}
-
-
-def _with_orders(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame.order_days_all >= 1]
 
 
 def _caps(frame: pd.DataFrame, shop: Shop) -> dict[str, list[float]]:
@@ -108,14 +107,9 @@ def _references(frame: pd.DataFrame, shop: Shop, models: Models) -> dict[str, An
     """Give the distributions that percentiles and grades refer to: frozen with the release, the same day and night."""
     columns = columns_of(frame, [*catalog.model_inputs(shop.tables), *BESIDE])
     active = is_active(columns, shop.mapping.predict.min_order_days)
-    churn, _, revenue = models.prior.predict(columns)
-    year = revenue * 365 / 90
-    if models.scores is not None:
-        x, value = models.scores.inputs.matrix(columns), models.scores.value
-        churn = models.scores.churn.predict(x)
-        year = value.predict(x, models.scores.inputs.names)[:, 1] if value is not None else year
-    churn = churn[active] if active.any() else churn
+    said = models.predict(columns)
+    churn = said.churn[active] if active.any() else said.churn
     return {
         "churn": np.maximum.accumulate(np.quantile(churn, np.linspace(0, 1, 101))).tolist(),
-        "clv_365d": np.quantile(year, [0.2, 0.4, 0.6, 0.8]).tolist(),
+        "clv_365d": np.quantile(said.clv[:, 1], [0.2, 0.4, 0.6, 0.8]).tolist(),
     }

@@ -50,10 +50,13 @@ class Past:
             self._recall([day])
         return self._features[day]
 
-    @property
-    def newest_day(self) -> int:
-        """Name the newest cut-off read so far."""
-        return max(self._features)
+    def learnable(self, day: int) -> pd.DataFrame:
+        """Recall what was known at one cut-off of those who may be learnt from."""
+        return without(self.known(day), self.shop, self._withheld)
+
+    def newest_before(self, day: int) -> int:
+        """Name the newest cut-off read so far that lies before a day; the day itself where there is none."""
+        return max((known for known in self._features if known < day), default=day)
 
     def purchases(self, day: int) -> pd.DataFrame:
         """List what each customer has bought and kept, as :func:`features.interactions.interactions` does."""

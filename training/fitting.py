@@ -15,12 +15,14 @@ from training.baselines import columns_of
 from training.dataset import Past, is_active
 from training.labels import VALUE_DAYS, expect_complete, first_order_day
 from training.models.btyd import Btyd
-from training.models.bundle import Models, Scores
+from training.models.bundle import Models, Rung, Scores
 from training.models.churn import Churn
 from training.models.inputs import HISTORY, Inputs, history
+from training.models.light import Light
 from training.models.next_purchase import NextPurchase
 from training.models.prior import Prior
 from training.models.recommender import Lesson, Recommender
+from training.models.rule import Rule
 from training.models.second_order import SecondOrder
 from training.models.value import Value
 from training.splits import LEAST_HISTORY_DAYS, YOUNG_STEP_DAYS, Origins, origins_before
@@ -30,6 +32,7 @@ Matrix = NDArray[np.float64]
 # faults.md B2: below these the next lighter rung of the ladder is fitted and named.
 FEWEST_CUSTOMERS = 500
 FEWEST_POSITIVES = 50
+GAP_DAYS = 90.0  # where nobody has come back yet: a quarter, an engineering choice (2026-11-25)
 # With as many customers of one order their own model ranks as well as the general one: the simulated shop .897 against
 # .888, with 1,000 .914 against .911; the gift shop .567 and .568 (AUC of 90 days, four draws each, 2026-11-24).
 FEWEST_FIRSTS = 200
@@ -65,17 +68,14 @@ def fit_models(past: Past, until: int) -> Models:
     Raises
     ------
     Refused
-        If the shop has no orders, or not even one whole horizon of history.
+        If no order was kept.
     """
-    shop = past.shop
-    prior, horizon = fit_prior(past, until), past.horizon
-    bought = past.purchases(until)
-    if bought.empty:
-        raise Refused(f"{shop.name}: no order was kept; nothing can be learnt")
-    recommender = fit_recommender(past, until)
-    if why := too_small(past, until):
-        return Models(None, recommender, prior, horizon, why)
-    return Models(fit_scores(past, until), recommender, prior, horizon)
+    if past.purchases(until).empty:
+        raise Refused(f"{past.shop.name}: no order was kept; nothing can be learnt")
+    known, recommender = with_orders(past, until), fit_recommender(past, until)
+    rung, why = fit_rung(past, until), too_small(past, until)
+    scores = None if why else fit_scores(past, until)
+    return Models(scores, recommender, rung, len(known), usual_gap(known), past.horizon, why)
 
 
 def expect_same_inputs(past: Past, base: Models) -> None:
@@ -88,7 +88,7 @@ def expect_same_inputs(past: Past, base: Models) -> None:
     """
     features = tuple(catalog.model_inputs(past.shop.tables))
     if base.scores is None:
-        raise Refused("the champion has shop-wide rates alone; nothing of it can be kept: train all models")
+        raise Refused(f"the champion is of a smaller shop ({base.method}); nothing of it can be kept: train all models")
     if base.horizon_days != past.horizon:
         raise Refused(f"the champion's horizon is {base.horizon_days} days, now it is {past.horizon}; train all models")
     if base.scores.inputs.features != features:
@@ -185,21 +185,49 @@ def too_small(past: Past, until: int) -> str:
     return ""
 
 
-def fit_prior(past: Past, until: int) -> Prior:
-    """Count the shop-wide rates on as many cut-offs as the history allows.
+def fit_rung(past: Past, until: int) -> Rung:
+    """Fit the first rung below the full models that the history carries; the last asks for nothing but an order."""
+    known = with_orders(past, until)
+    try:
+        return Light.fit(known, past.horizon)
+    except ValueError:  # too few came back
+        pass
+    rule = Rule.fit(known, past.horizon)
+    try:
+        return Prior.fit(past.rows(_whole_horizons(past, until), until), rule)
+    except Refused:
+        return rule
+
+
+def with_orders(past: Past, day: int) -> pd.DataFrame:
+    """Describe as of a day whoever had an order by then and may be learnt from; outcomes are not looked at."""
+    return having_ordered(past.learnable(day))
+
+
+def having_ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep who had an order, returned or not: they alone are scored."""
+    return frame[frame.order_days_all >= 1]
+
+
+def usual_gap(known: pd.DataFrame) -> float:
+    """Give the median of the customers' mean gaps, in days."""
+    gaps = known["gap_days_mean"].dropna()
+    return float(gaps.median()) if len(gaps) else GAP_DAYS
+
+
+def _whole_horizons(past: Past, until: int) -> tuple[int, ...]:
+    """Name as many cut-offs as the history allows, each with a whole horizon before ``until``.
 
     Raises
     ------
     Refused
         If not even one horizon lies between the first order and ``until``.
     """
-    horizon = past.horizon
     try:
-        days = place(past.shop, until, horizon).all
+        return place(past.shop, until, past.horizon).all
     except Refused:
-        expect_complete(past.shop, first_order_day(past.shop) + 1, horizon, until)
-        days = (until - horizon,)
-    return Prior.fit(past.rows(days, until))
+        expect_complete(past.shop, first_order_day(past.shop) + 1, past.horizon, until)
+        return (until - past.horizon,)
 
 
 def fit_inputs(past: Past, until: int) -> Inputs:

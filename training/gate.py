@@ -146,6 +146,9 @@ class Verdict:
         return {"format_version": 1, **told, "summary": self.summary, "findings": findings}
 
 
+LADDER = ("rule", "prior", "light", "full")  # each needs more of the shop than the one before
+
+
 def decide(
     rules: Rules,
     champion: Champion | None,
@@ -175,8 +178,8 @@ def decide(
     def kept(kind: Kind, *reasons: str) -> Verdict:
         return Verdict("kept_champion", kind, reasons, champion.id, found)
 
-    if method != "full" and champion.method == "full":
-        return kept("lighter", f"a lighter rung ({method}) does not replace a full champion: {why_light}")
+    if LADDER.index(method) < LADDER.index(champion.method):
+        return kept("lighter", f"a lighter rung ({method}) does not replace a {champion.method} champion: {why_light}")
     worse = [f.says for f in found if f.against == "champion" and f.passed is False]
     if failed or worse:
         told = [f"failed check: {says}" for says in failed]
@@ -191,8 +194,8 @@ def _won_or_due(
 ) -> Verdict | None:
     """Promote what is nowhere worse: for a fuller rung, a significant gain, or the champion's age."""
     wins = [f.says for f in found if f.against == "champion" and f.is_win and f.slice == "all" and _wins(rules, f)]
-    if method == "full" and champion.method != "full":
-        why = "the shop has grown enough for the full models"
+    if LADDER.index(method) > LADDER.index(champion.method):
+        why = f"the shop has grown enough for the {method} models"
         return Verdict("promoted", "fuller", (why, *not_compared), champion.id, found)
     if wins:
         reasons = (*(f"significantly better: {win}" for win in wins), *not_compared)

@@ -24,18 +24,10 @@ class Okaeri(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         columns = {name: model_input[name].to_numpy(dtype=np.float64) for name in self.release.facts["inputs"]}
-        scores = self.release.models.scores
-        if scores is None:
-            churn, chance, value = self.release.models.prior.predict(columns)
-            out = {"churn_probability": churn, "clv_predicted_90d": value}
-        else:
-            x = scores.inputs.matrix(columns)
-            chance, _ = scores.next_order(x, columns["orders_all"])
-            out = {"churn_probability": scores.churn.predict(x)}
-            if scores.value is not None:
-                predicted = scores.value.predict(x, scores.inputs.names)
-                out |= {"clv_predicted_90d": predicted[:, 0], "clv_predicted_365d": predicted[:, 1]}
-        out |= {f"next_order_p_{h}d": chance[:, index] for index, h in enumerate(HORIZONS)}
+        said = self.release.models.predict(columns)
+        out = {"churn_probability": said.churn}
+        out |= {f"clv_predicted_{days}d": said.clv[:, column] for column, days in enumerate((90, 365))}
+        out |= {f"next_order_p_{h}d": said.next_order[:, index] for index, h in enumerate(HORIZONS)}
         return pd.DataFrame(out, index=model_input.index)
 
 

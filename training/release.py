@@ -16,12 +16,11 @@ from features.catalog import schema_hash
 from features.errors import BadInput, Damaged
 from features.home import Home
 from training.models.btyd import Btyd
-from training.models.bundle import Models, Scores
+from training.models.bundle import RUNGS, Models, Scores
 from training.models.churn import Churn
 from training.models.held import Held, load_held, save_held
 from training.models.inputs import Inputs
 from training.models.next_purchase import NextPurchase
-from training.models.prior import Prior
 from training.models.recommender import Recommender
 from training.models.second_order import SecondOrder
 from training.models.value import Value
@@ -144,7 +143,9 @@ def _own_facts(models: Models) -> dict[str, Any]:
         "feature_schema": schema_hash(features),
         "horizon_days": models.horizon_days,
         "method": models.method,
-        "n": models.prior.n,
+        "rung": models.rung.method,
+        "n": models.n,
+        "gap_days": models.gap_days,
         "why_light": models.why_light,
         "has_second_order": models.scores is not None and models.scores.second_order is not None,
         "has_value": models.scores is not None and models.scores.value is not None,
@@ -152,7 +153,7 @@ def _own_facts(models: Models) -> dict[str, Any]:
 
 
 def _save_models(models: Models, folder: Path) -> None:
-    models.prior.save(folder)
+    models.rung.save(folder)
     models.recommender.save(folder)
     if models.scores is not None:
         models.scores.inputs.btyd.save(folder)
@@ -182,7 +183,9 @@ def open_release(path: Path) -> Release:
         value = Value.load(path) if facts["has_value"] else None
         second_order = SecondOrder.load(path) if facts["has_second_order"] else None
         scores = Scores(inputs, Churn.load(path), NextPurchase.load(path), second_order, value)
-    models = Models(scores, Recommender.load(path), Prior.load(path), facts["horizon_days"], facts["why_light"])
+    rung = RUNGS[facts["rung"]].load(path)
+    about = (facts[name] for name in ("n", "gap_days", "horizon_days", "why_light"))
+    models = Models(scores, Recommender.load(path), rung, *about)
     return Release(found, path, facts, models)
 
 
@@ -197,14 +200,8 @@ def _verified(path: Path) -> str:
 
 def _outputs(models: Models, columns: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
     """Give every model's answers for a few customers."""
-    churn, next_order, revenue = models.prior.predict(columns)
-    out = {"prior_churn": churn, "prior_next_order": next_order, "prior_revenue": revenue}
-    if models.scores is not None:
-        x = models.scores.inputs.matrix(columns)
-        chance, days = models.scores.next_order(x, np.asarray(columns["orders_all"]))
-        out |= {"churn": models.scores.churn.predict(x), "next_order": chance, "next_days": days}
-        if models.scores.value is not None:
-            out["value"] = models.scores.value.predict(x, models.scores.inputs.names)
+    below = {f"rung_{name}": said for name, said in vars(models.rung.predict(columns)).items()}
+    out = vars(models.predict(columns)) | below
     return {f"out_{name}": np.asarray(value, np.float64) for name, value in out.items()}
 
 

@@ -127,7 +127,7 @@ def _learn(home: Home, shop: Shop, until: int, asked: Asked, say: Progress) -> T
     else:
         models = refit(past, until, current.models, asked.parts)
     say("looking for leaks, and asking the gate")
-    expect_no_leak(past, past.newest_day)
+    expect_no_leak(past, past.newest_before(until))
     made = _contents(past, until, models, report, asked, current)
     return Trained(made, report, _judge(rules, report, made, current, past, until, asked))
 
@@ -197,7 +197,7 @@ def _register(opened: Release) -> str:
     """Log a sealed release with its verdict and card as a version of the model."""
     registry.log_verdict(opened.gate(), (opened.path / "card.html").read_text("utf-8"))
     tags = {registry.RELEASE: opened.id, "shop": opened.facts["shop"], "gate": opened.gate()["summary"]}
-    return registry.register(opened.path, opened.facts["inputs"], contents.outputs(opened.models), tags)
+    return registry.register(opened.path, opened.facts["inputs"], contents.outputs(), tags)
 
 
 def _log_what_was_left(home: Home, say: Progress) -> None:

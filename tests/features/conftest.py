@@ -1,6 +1,7 @@
 """Real shops ingested once a session, and the frame's own SQL compiled once for all drawn shops."""
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,9 +17,9 @@ from features.door.ingest import Ledger, ingest
 from features.door.mapping_file import SHOPS, load_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
+from tests.features import exports
 from tests.worlds import AS_OF, COLUMNS, Toy, at, number
 
-ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_2009_2010.parquet"
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -101,8 +102,12 @@ def complete_journey(tmp_path_factory: pytest.TempPathFactory) -> RealShop:
 
 
 @pytest.fixture(scope="session")
-def online_retail(tmp_path_factory: pytest.TempPathFactory) -> RealShop:
-    """One year of Online Retail, from the folder of real data beside the checkout."""
-    if not ONLINE_RETAIL.exists():
-        pytest.skip(f"{ONLINE_RETAIL} is absent: real data is not part of the project")
-    return take_in("online_retail", tmp_path_factory.mktemp("online_retail"), [ONLINE_RETAIL])
+def online_retail_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export as UCI Online Retail II is one; the real file where OKAERI_ONLINE_RETAIL names it."""
+    real = os.environ.get("OKAERI_ONLINE_RETAIL")
+    return Path(real) if real else exports.online_retail(tmp_path_factory.mktemp("export") / "online_retail.parquet")
+
+
+@pytest.fixture(scope="session")
+def online_retail(online_retail_file: Path, tmp_path_factory: pytest.TempPathFactory) -> RealShop:
+    return take_in("online_retail", tmp_path_factory.mktemp("online_retail"), [online_retail_file])

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 Row = Mapping[str, object]
 
 SHOPIFY = [
@@ -292,3 +295,41 @@ def rakuten_rows() -> list[Row]:
         *order("123456-20240107-0000000003", 500, "2024-01-07", "aa", line(4, "cream", "クリーム", 1000, 税込別=0)),
         *order("123456-20240108-0000000004", 123, "2024-01-08", "aa", line(5, "soap-1", "石鹸", 1200)),
     ]
+
+
+ODD_CODES = {  # of invoices that are not about products, and of products whose codes are no five digits
+    "POST": 8, "DOT": 7, "C2": 2, "C3": 1, "M": 8, "m": 1, "S": 1, "PADS": 1, "D": 2, "ADJUST": 2, "ADJUST2": 1, "B": 1,
+    "BANK CHARGES": 2, "AMAZONFEE": 1, "TEST001": 1, "gift_0001_30": 2, "GIFT": 1, "DCGS0058": 3, "SP1002": 2,
+}  # fmt: skip
+
+
+def online_retail(path: Path, invoices: int = 6000) -> Path:
+    """Write invoices as UCI Online Retail II has them: guests, cancellations, corrections, fees, rows sent twice."""
+    draw = np.random.default_rng(12)
+    codes = [*(f"{n}{letter}" for n in range(20000, 20150) for letter in ("", "A")), *ODD_CODES]
+    odds = np.array([1.0] * 300 + [0.05 * often for often in ODD_CODES.values()])
+    n = draw.integers(1, 12, invoices)
+    of, total = np.repeat(np.arange(invoices), n), int(n.sum())
+    cancelled = draw.random(invoices) < 0.06
+    customer = np.where(draw.random(invoices) < 0.2, 0, draw.integers(12346, 12900, invoices))[of]
+    start = pd.Timestamp("2009-12-01 08:00") + pd.to_timedelta(np.sort(draw.integers(0, 370 * 1440, invoices)), "min")
+    code = draw.choice(codes, total, p=odds / odds.sum())
+    wrong = draw.random(total)  # a stock correction: negative without being cancelled, or a guest's at no price
+    quantity = draw.integers(1, 48, total) * np.where(cancelled[of] | (wrong < 0.01), -1, 1)
+    price = np.round(draw.gamma(2.0, 2.0, total) + 0.01, 2)
+    price[((wrong > 0.98) & (customer == 0)) | (wrong > 0.998)] = 0.0
+    frame = pd.DataFrame(
+        {
+            "InvoiceNo": [f"{'C' if cancelled[nth] else ''}{489434 + nth}" for nth in of],
+            "StockCode": code,
+            "Description": [f" {one} of something" for one in code],
+            "Quantity": quantity,
+            "InvoiceDate": start.to_numpy()[of],
+            "UnitPrice": price,
+            "CustomerID": pd.array(np.where(customer == 0, None, customer), dtype="Int64"),
+            "Country": "United Kingdom",
+        }
+    )
+    sent_twice = frame[draw.random(total) < 0.01]
+    pd.concat([frame, sent_twice]).sort_values("InvoiceDate", kind="stable").to_parquet(path, index=False)
+    return path

@@ -22,7 +22,6 @@ from features.shop import open_shop
 from features.simulate import simulate
 from serving.cli import app
 from tests.features import exports
-from tests.features.conftest import ONLINE_RETAIL
 from tests.worlds import Toy, examples, lake_rows
 
 LINES = "order_id,customer_id,ordered_at,product_id,quantity,revenue\n"
@@ -72,10 +71,10 @@ def test_complete_journey_is_read_as_its_ready_mapping_reads_it(tmp_path):
     assert (ledger.accepted, ledger.quarantined) == (expected.accepted, 0)
 
 
-def test_online_retail_keeps_what_its_ready_mapping_keeps_and_says_what_else_may_be_no_product(tmp_path):
-    if not ONLINE_RETAIL.exists():
-        pytest.skip(f"{ONLINE_RETAIL} is absent: real data is not part of the project")
-    path = some(tmp_path, ONLINE_RETAIL, 10_000)
+def test_online_retail_keeps_what_its_ready_mapping_keeps_and_says_what_else_may_be_no_product(
+    tmp_path, online_retail_file
+):
+    path = some(tmp_path, online_retail_file, 10_000)
     proposal = infer([path])
     assert proposal.todo == ()
     lines = mapping_of(proposal.text).tables["order_lines"]

@@ -25,7 +25,6 @@ from features.door.quarantine import LEADING, RIGHT
 from features.errors import BadInput, Refused
 from features.home import Home
 from features.shop import open_shop
-from tests.features.conftest import ONLINE_RETAIL
 from tests.features.test_frame import ONE_OF_EACH, one_order
 from tests.worlds import EXAMPLES, NOW, at, examples, histories, lake_rows
 
@@ -668,10 +667,10 @@ SALE = f"NOT ({POSTAGE}) AND NOT ({BY_HAND}) AND NOT ({OTHER_CODES}) AND NOT ({C
 
 
 @pytest.fixture(scope="module")
-def count():
+def count(online_retail_file):
     """Count rows of the raw file; with ``distinct``, rows that say the same once."""
     with duckdb.connect() as con:
-        con.execute(f"CREATE TABLE raw AS FROM '{ONLINE_RETAIL}'")
+        con.execute(f"CREATE TABLE raw AS FROM '{online_retail_file}'")
 
         def counted(where, what="count(*)"):
             return con.execute(f"SELECT {what} FROM raw WHERE {where}").fetchone()[0]
@@ -696,7 +695,7 @@ def test_online_retail_is_counted_as_plain_sql_counts_it(online_retail, count):
     assert reasons["stock_correction"] == count(f"({CORRECTION}) AND NOT ({POSTAGE} OR {BY_HAND} OR {OTHER_CODES})")
     assert sum(reasons.values()) == count(f"NOT ({SALE})")
     assert ledger["quarantined"] == 0
-    assert ledger["rows_in"] == count("true") == 525_461  # once, though products are read from the same file
+    assert ledger["rows_in"] == count("true")  # once, though products are read from the same file
     assert ledger["duplicates"] == count(SALE) - count(SALE, SAME)
     assert ledger["accepted"] == count(SALE, SAME)
     assert ledger["notes"] == {

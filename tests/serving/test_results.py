@@ -108,16 +108,16 @@ def test_a_gap_has_the_right_reason(score: Score, name: str, field: str, why: st
 def test_a_small_shops_reply_is_as_documented(
     online: Online, frame: pd.DataFrame, release: Release, changed: Change
 ) -> None:
-    """Where only the prior answers, the year has no interval."""
+    """Where a rung below the full models answers, the year has no interval."""
     light = dataclasses.replace(release, models=dataclasses.replace(release.models, scores=None))
     answered = changed(release=light, ids=["someone"])
     around = Around(online.shop.calendar, POLICY, light)
     result = results(answered, around, Asked("full"))[0]
     release_said = {"id": "x", "models": {}, "policy": 1}
     valid({"scored_at": "2024-12-30T00:00:00+00:00", "currency": "JPY", "release": release_said, "results": [result]})
-    assert result["basis"] == {"method": "prior", "n": release.models.prior.n}
+    assert result["basis"] == {"method": "light", "n": release.models.n}
     assert Clv.model_validate(result["clv"]).low_365d is None
-    assert result["next_order"]["expected_on"] is None
+    assert result["next_order"]["earliest_on"] is not None
 
 
 # ---- what was asked for

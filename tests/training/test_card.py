@@ -135,4 +135,4 @@ def test_of_nobody_nothing_is_drawn(small):
     assert calibration_curve(np.empty(0), np.empty(0)) is None
     assert "<svg" not in (small[-1].path / "card.html").read_text("utf-8")
     page = page_of(small[-1])
-    assert "店全体の傾向" in page.words and "full models need 500" in page.words
+    assert "購入回数と間隔だけのモデル" in page.words and "full models need 500" in page.words

@@ -146,7 +146,7 @@ def test_a_lighter_rung_never_replaces_the_champion(home, large, again, monkeypa
     monkeypatch.setattr("training.fitting.too_small", lambda past, until: why)
     monkeypatch.setattr("training.train.evaluate", lambda *_: Report((), ()))
     told = again()
-    assert (told["verdict"], told["kind"], told["method"]) == ("kept_champion", "lighter", "prior")
+    assert (told["verdict"], told["kind"], told["method"]) == ("kept_champion", "lighter", "light")
     assert "NO_POSITIVES" in told["reasons"][0]
     assert answering(home)[0] == large.path.name
 

@@ -71,9 +71,9 @@ def test_the_models_are_those_of_a_shop_that_never_met_who_refused(tmp_path, eve
     never = fingerprints(make(tmp_path / "a", planted=False), tmp_path / "never")
     refused = make(tmp_path / "b", word("refuser", "false", 100), links=BOTH)
     assert fingerprints(refused, tmp_path / "refused") == never
-    assert len(never) > 5, "churn, next purchase, value, recommender and prior"
+    assert len(never) > 5, "churn, next purchase, value, recommender and a rung"
     agreed = fingerprints(make(tmp_path / "c", word("refuser", "true", 100)), tmp_path / "agreed")
-    assert {name for name in never if agreed[name] != never[name]} >= {"items.npz", "prior.json", "churn.txt"}
+    assert {name for name in never if agreed[name] != never[name]} >= {"items.npz", "light.json", "churn.txt"}
 
 
 def test_no_row_to_learn_or_judge_from_is_theirs(tmp_path):

@@ -176,7 +176,7 @@ def test_a_pruning_that_was_killed_leaves_no_half_release(home, pair, monkeypatc
         twin_of(pair[0], number)
 
     def killed(path):
-        (path / "prior.json").unlink()
+        (path / "light.json").unlink()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -195,7 +195,18 @@ def test_what_is_said_of_a_release_makes_no_other_of_the_champion(home, pair, sm
     opened = open_release(pair[0])
     with np.load(pair[0] / "golden.npz") as saved:
         golden = {name[3:]: saved[name] for name in saved.files if name.startswith("in_")}
-    own = ("format_version", "features", "feature_schema", "horizon_days", "method", "n", "why_light", "has_value")
+    own = (
+        "format_version",
+        "features",
+        "feature_schema",
+        "horizon_days",
+        "method",
+        "rung",
+        "n",
+        "gap_days",
+        "why_light",
+        "has_value",
+    )
     facts = {name: value for name, value in opened.facts.items() if name not in own}
     contents = Contents(opened.models, facts, opened.report(), golden, {})
     said = {name: (pair[0] / name).read_bytes() for name in ("gate.json", "card.html")}

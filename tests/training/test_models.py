@@ -19,10 +19,12 @@ from training import metrics
 from training.models.btyd import Btyd
 from training.models.churn import RISING, Churn
 from training.models.inputs import history
+from training.models.light import Light
 from training.models.linear import Linear
 from training.models.next_purchase import GRID, HORIZONS, QUANTILES, NextPurchase
 from training.models.prior import Prior
 from training.models.recommender import Recommender
+from training.models.rule import Rule
 from training.models.trees import raw_score
 from training.models.value import Value
 
@@ -185,14 +187,19 @@ class TestValue(ModelContract):
         assert model.lost_ratio < 1 < model.kept_ratio
 
 
+def everything(said) -> np.ndarray:
+    """Give all that a rung says; a date or an interval it does not know is -1."""
+    return np.nan_to_num(np.column_stack([*vars(said).values()]), nan=-1.0)
+
+
 class TestPrior(ModelContract):
     kind, answers, closer = Prior, "silent", 0.8
 
     def fit(self, world: World) -> Prior:
-        return Prior.fit(world[:])
+        return Prior.fit(world[:], Rule.fit(world[:], HORIZON))
 
     def ask(self, model, rows):
-        return np.column_stack(model.predict(columns(rows)))
+        return everything(model.predict(columns(rows)))
 
     def test_waiting_longer_never_lowers_the_chance_of_an_order(self, model):
         assert (np.diff(model.next_order, axis=-1) >= 0).all()
@@ -217,15 +224,51 @@ class TestPrior(ModelContract):
                     }
                 )
             )
-        prior = Prior.fit(pd.concat(parts, ignore_index=True))
-        _, found, _ = prior.predict({"n_order_days": np.array([1.0]), "days_since_last_order": np.array([3.0])})
-        np.testing.assert_allclose(found[0], 1 - np.exp(-np.array(HORIZONS) / 40), atol=0.03)
+        prior = Prior.fit(pd.concat(parts, ignore_index=True), Rule(30.0, 1.0, HORIZON))
+        found = prior.predict({name: np.array([3.0 if "days_since" in name else 1.0]) for name in Prior.reads})
+        np.testing.assert_allclose(found.next_order[0], 1 - np.exp(-np.array(HORIZONS) / 40), atol=0.03)
 
     def test_a_shop_without_any_outcome_yet_has_numbers_all_the_same(self):
         frame = btyd_world(1)[:5].assign(
             future_order_days=np.nan, days_to_next=1.0, is_censored=True, revenue_90d=np.nan
         )
-        assert all(np.isfinite(part).all() for part in Prior.fit(frame).predict(columns(frame)))
+        said = Prior.fit(frame, Rule(30.0, 1.0, HORIZON)).predict(columns(frame))
+        assert np.isfinite(np.column_stack([said.churn, said.next_order, said.clv[:, :2]])).all()
+
+
+class TestLight(ModelContract):
+    kind, answers = Light, "silent"
+
+    def fit(self, world: World) -> Light:
+        return Light.fit(world[:], HORIZON)
+
+    def ask(self, model, rows):
+        return everything(model.predict(columns(rows)))
+
+    def test_a_shop_to_which_hardly_anybody_came_back_has_none(self):
+        frame = btyd_world(1)[:].assign(n_order_days=1.0, days_first_to_last=0.0)
+        with pytest.raises(ValueError, match="at least 20 customers"):
+            Light.fit(frame, HORIZON)
+
+
+class TestRule(ModelContract):
+    kind, answers, closer = Rule, "silent", 1.0
+
+    def fit(self, world: World) -> Rule:
+        return Rule.fit(world[:], HORIZON)
+
+    def ask(self, model, rows):
+        return everything(model.predict(columns(rows)))
+
+    def test_worked_by_hand(self):
+        """Two order days within 20, a usual gap of 40: two orders in 60 days, and 300 for each."""
+        said = Rule(40.0, 300.0, 28.0).predict(
+            {name: np.array([value]) for name, value in zip(Rule.reads, (2.0, 20.0, 300.0), strict=True)}
+        )
+        assert said.churn[0] == pytest.approx((60 / 88) ** 2)
+        assert said.next_order[0] == pytest.approx(1 - (60 / (60 + np.array(HORIZONS))) ** 2)
+        assert said.clv[0, :2] == pytest.approx([2 / 60 * 300 * 90, 2 / 60 * 300 * 365])
+        assert said.next_days[0, 1] == pytest.approx(60 * (2**0.5 - 1), rel=0.05)
 
 
 class TestBtyd(ModelContract):

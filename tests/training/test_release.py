@@ -98,10 +98,14 @@ def test_what_drifts_in_a_horizon_whatever_happens_is_named(large):
 def test_the_golden_rows_cover_every_answer(large):
     with np.load(large.path / "golden.npz", allow_pickle=False) as golden:
         answers = {name[4:]: golden[name] for name in golden.files if name.startswith("out_")}
-    assert {"churn", "next_order", "next_days", "value"} <= set(answers)
+    said = ("churn", "next_order", "next_days", "clv")
+    assert set(answers) == {*said, *(f"rung_{name}" for name in said)}
     assert all(len(answer) == GOLDEN_ROWS for answer in answers.values())
-    days = answers.pop("next_days")
-    assert (np.isnan(days) | (days <= 365)).all() and np.isfinite(days[:, 1]).any()  # beyond a year there is no date
+    for of in ("", "rung_"):
+        days = answers.pop(f"{of}next_days")
+        assert (np.isnan(days) | (days <= 365)).all() and np.isfinite(days[:, 1]).any()  # beyond a year is no date
+    assert np.isnan(answers["rung_clv"][:, 2:]).all()  # a rung knows no interval
+    answers["rung_clv"] = answers["rung_clv"][:, :2]
     assert all(np.isfinite(answer).all() for answer in answers.values())
     assert np.ptp(answers["churn"]) > 0.1
 
@@ -154,8 +158,8 @@ def test_a_file_too_many_or_too_few_is_refused(pair):
     (pair[0] / "more.txt").write_text("more")
     with pytest.raises(Damaged, match=r"more\.txt is listed or present, but not both"):
         open_release(pair[0])
-    (pair[1] / "prior.json").unlink()
-    with pytest.raises(Damaged, match=r"prior\.json is listed or present, but not both"):
+    (pair[1] / "light.json").unlink()
+    with pytest.raises(Damaged, match=r"light\.json is listed or present, but not both"):
         open_release(pair[1])
 
 
@@ -182,12 +186,12 @@ def test_a_model_file_that_kills_its_reader_kills_only_the_child(large, tmp_path
 
 
 def test_a_release_that_answers_otherwise_than_it_did_is_refused(pair):
-    rates = json.loads((pair[0] / "prior.json").read_text())
-    rates["churn"] = [[rate + 1e-6 for rate in row] for row in rates["churn"]]
-    (pair[0] / "prior.json").write_text(json.dumps(rates))
+    rates = json.loads((pair[0] / "light.json").read_text())
+    rates["bgnbd"]["r"] += 1e-4
+    (pair[0] / "light.json").write_text(json.dumps(rates))
     changed = resealed(pair[0])
     assert open_release(changed).id == changed.name
-    with pytest.raises(Damaged, match="prior_churn answers its golden rows otherwise"):
+    with pytest.raises(Damaged, match="churn answers its golden rows otherwise"):
         check_golden(changed)
 
 

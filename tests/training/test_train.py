@@ -14,9 +14,10 @@ from features.errors import Refused
 from features.home import Home
 from training import contents, registry
 from training import train as training
+from training.baselines import columns_of
 from training.dataset import Past
 from training.evaluation import evaluate
-from training.fitting import FEWEST_CUSTOMERS, fit_models
+from training.fitting import FEWEST_CUSTOMERS, fit_models, with_orders
 from training.ledger import list_releases
 from training.models.next_purchase import HORIZONS
 from training.release import champion, open_release
@@ -105,9 +106,9 @@ def test_a_shop_with_enough_customers_gets_every_model(large):
     assert scores is not None and scores.value is not None
 
 
-def test_a_small_shop_gets_the_prior_and_is_told_so(small):
+def test_a_small_shop_gets_a_light_model_and_is_told_so(small):
     told, release = small[-1].told, open_release(small[-1].path)
-    assert told["method"] == "prior" == release.facts["method"]
+    assert told["method"] == "light" == release.facts["method"]
     assert release.models.scores is None
     assert release.facts["n"] == 60
     assert release.facts["why_light"] == f"60 customers with an order; the full models need {FEWEST_CUSTOMERS}"
@@ -126,19 +127,28 @@ YOUNG = [Line(f"{customer}{day}", customer, day) for customer in ("ann", "ben", 
 TAKEN_BACK = [Line("a", "ann", 1), Line("r", "ann", 2, quantity=-1, revenue=-100, returns="a")]
 
 
-def test_too_young_a_shop_is_refused_with_the_earliest_date(told: MakeShop):
-    shop = told(YOUNG)
-    with pytest.raises(Refused, match="is not known before 2024-01-30; observation ends at 2024-01-29"):
-        training.train(shop.home, shop, ZERO + 28, WHO, WHEN)
-    assert not (shop.home.releases / "CURRENT.json").exists()
-    assert [run.info.status for run in runs_of(shop.home)] == ["FAILED"]
+@pytest.mark.parametrize(
+    ("customers", "days", "method"),
+    [(40, 90, "light"), (12, 90, "prior"), (3, 29, "prior"), (3, 28, "rule"), (1, 2, "rule")],
+)
+def test_however_small_or_young_a_shop_is_it_is_answered_in_full(told: MakeShop, customers, days, method):
+    """Half of the customers come back, every nine days; the horizon is 28 days."""
+    lines = [Line(f"{c}-{day}", f"c{c}", day) for c in range(customers) for day in range(0, days, 9 if c % 2 else days)]
+    shop = told(lines)
+    assert training.train(shop.home, shop, ZERO + days, WHO, WHEN)["method"] == method
+    models = open_release(champion(shop.home)).models
+    known = with_orders(Past(shop, ZERO + days), ZERO + days)
+    said = models.predict(columns_of(known, contents.NEEDED))
+    assert len(known) == customers == models.n
+    assert np.isfinite(np.column_stack([said.churn, said.next_order, said.clv[:, :2]])).all()
+    assert (np.diff(said.next_order, axis=1) >= 0).all() and (said.clv[:, 0] > 0).all()
 
 
 @pytest.mark.parametrize(
     ("lines", "days", "why"),
     [
-        pytest.param(YOUNG, 5, "is not known before 2024-01-30", id="five days old"),
         pytest.param(TAKEN_BACK, 50, "told: no order was kept", id="its only order went back"),
+        pytest.param(YOUNG, 0, "told: no order was kept", id="before its first order"),
     ],
 )
 def test_a_shop_that_nothing_can_be_learnt_from_is_refused(told: MakeShop, lines, days, why):
@@ -194,15 +204,14 @@ def test_the_champion_of_mlflow_answers_as_the_release_itself(large):
     assert list(answers.index) == list(rows.index)
 
 
-def test_the_champion_of_a_small_shop_answers_with_the_prior(small):
+def test_the_champion_of_a_small_shop_answers_with_its_rung(small):
     registry.open_tracking(small[-1].home)
     rows = rows_of(small[-1])
     answers = mlflow.pyfunc.load_model("models:/okaeri@champion").predict(rows)
-    assert list(answers.columns) == [name for name in SCORES if name != "clv_predicted_365d"]
-    silent, chance, revenue = open_release(small[-1].path).models.prior.predict(
-        {name: rows[name].to_numpy() for name in contents.NEEDED}
-    )
-    assert answers.to_numpy().tobytes() == np.column_stack([silent, revenue, chance]).tobytes()
+    assert list(answers.columns) == SCORES
+    said = open_release(small[-1].path).models.rung.predict(columns_of(rows, contents.NEEDED))
+    own = np.column_stack([said.churn, said.clv[:, :2], said.next_order])
+    assert answers.to_numpy().tobytes() == own.tobytes()
 
 
 def test_a_later_training_is_the_champion_and_the_earlier_one_the_previous(small):

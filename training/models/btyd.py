@@ -285,14 +285,14 @@ class Btyd:
         alive, none = self.bgnbd.p_alive(*past), self.bgnbd.p_no_order(*past, self.horizon_days)
         return np.column_stack([alive, none, in_30d, in_90d, in_365d, spend, in_90d * spend, in_365d * spend])
 
-    def save(self, folder: Path) -> None:
-        """Write ``btyd.json`` (same model, same bytes) into an existing ``folder``."""
-        (folder / "btyd.json").write_text(json.dumps(asdict(self), sort_keys=True, indent=1) + "\n")
+    def save(self, folder: Path, name: str = "btyd.json") -> None:
+        """Write one file (same model, same bytes) into an existing ``folder``."""
+        (folder / name).write_text(json.dumps(asdict(self), sort_keys=True, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, name: str = "btyd.json") -> Self:
         """Read back what ``save`` wrote; equal to the last bit."""
-        kept = json.loads((folder / "btyd.json").read_text())
+        kept = json.loads((folder / name).read_text())
         return cls(BgNbd(**kept["bgnbd"]), GammaGamma(**kept["gamma_gamma"]), kept["horizon_days"])
 
 

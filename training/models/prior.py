@@ -1,15 +1,18 @@
-"""What is usual for a customer like this one: shop-wide rates by order count and silence, where no model is."""
+"""The prior rung: shop-wide rates by order count and silence, where too few came back for a model."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from training.models.next_purchase import HORIZONS
+from training.models.predicted import Predicted, days_by, without_interval
+from training.models.rule import Rule
 
 Matrix = NDArray[np.float64]
 
@@ -21,16 +24,18 @@ SHAPE = (len(ORDER_EDGES) + 1, len(SILENCE_EDGES) + 1)
 
 @dataclass(frozen=True)
 class Prior:
-    """Shrunken rates per cell, for every customer with an order; the shop's medians for the rest."""
+    """Shrunken rates per cell, for every customer with an order; NaN where no window is over yet: the rule answers."""
 
-    n: int
+    method: ClassVar[str] = "prior"
+    reads: ClassVar[tuple[str, ...]] = (*Rule.reads, "days_since_last_order")
+
+    rule: Rule
     churn: Matrix  # SHAPE: share of active customers without an order in H
     next_order: Matrix  # SHAPE + (len(HORIZONS),): share with an order within h days
     revenue_90d: Matrix  # SHAPE: mean net revenue of the next 90 days
-    gap_days: float  # median of the customers' mean gaps: the expected interval where there is no own one
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame) -> "Prior":
+    def fit(cls, frame: pd.DataFrame, rule: Rule) -> "Prior":
         """Count over past cut-offs: ``frame`` has the features and the labels of each customer and cut-off."""
         cell = _cell(frame["n_order_days"].to_numpy(), frame["days_since_last_order"].to_numpy())
         silent = np.where(frame.future_order_days.isna(), np.nan, frame.future_order_days == 0)
@@ -38,39 +43,37 @@ class Prior:
         days, observed_days = frame.days_to_next, frame.groupby("as_of_day").days_to_next.transform("max")
         horizons = [np.where(observed_days < h, np.nan, (days <= h) & ~frame.is_censored) for h in HORIZONS]
         rates = np.stack([_shrunken(cell, outcome) for outcome in horizons], axis=-1)
-        gaps = frame["gap_days_mean"].dropna()
         return cls(
-            frame.customer_id.nunique(),
+            rule,
             _shrunken(cell, silent),
             np.maximum.accumulate(rates, axis=-1),
             _shrunken(cell, frame["revenue_90d"].to_numpy(dtype=np.float64)),
-            float(gaps.median()) if len(gaps) else 90.0,
         )
 
-    def predict(self, columns: Mapping[str, Matrix]) -> tuple[Matrix, Matrix, Matrix]:
-        """Give churn (n,), P(order within h) (n, len(HORIZONS)) and the next 90 days' revenue (n,)."""
+    def predict(self, columns: Mapping[str, Matrix]) -> Predicted:
+        """Answer from the columns of ``reads``."""
         cell = _cell(np.asarray(columns["n_order_days"]), np.asarray(columns["days_since_last_order"]))
-        return (
-            self.churn.ravel()[cell],
-            self.next_order.reshape(-1, len(HORIZONS))[cell],
-            self.revenue_90d.ravel()[cell],
-        )
+        ruled = self.rule.predict(columns)
+        chance = _or(self.next_order.reshape(-1, len(HORIZONS))[cell], ruled.next_order)
+        chance = np.maximum.accumulate(chance, axis=1)
+        revenue = self.revenue_90d.ravel()[cell]
+        clv = _or(without_interval(revenue, revenue * 365 / 90), ruled.clv)
+        return Predicted(_or(self.churn.ravel()[cell], ruled.churn), chance, days_by(1 - chance, HORIZONS), clv)
 
     def save(self, folder: Path) -> None:
         saved = {
             "churn": self.churn.tolist(),
-            "gap_days": self.gap_days,
-            "n": self.n,
             "next_order": self.next_order.tolist(),
             "revenue_90d": self.revenue_90d.tolist(),
+            "rule": asdict(self.rule),
         }
         (folder / "prior.json").write_text(json.dumps(saved, sort_keys=True), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Prior":
         saved = json.loads((folder / "prior.json").read_text(encoding="utf-8"))
-        arrays = {name: np.array(saved[name]) for name in ("churn", "next_order", "revenue_90d")}
-        return cls(n=saved["n"], gap_days=saved["gap_days"], **arrays)
+        rule = Rule(**saved.pop("rule"))
+        return cls(rule, **{name: np.array(rates) for name, rates in saved.items()})
 
 
 def _cell(orders: Matrix, silence: Matrix) -> NDArray[np.intp]:
@@ -79,10 +82,14 @@ def _cell(orders: Matrix, silence: Matrix) -> NDArray[np.intp]:
     return row * SHAPE[1] + column
 
 
+def _or(said: Matrix, otherwise: Matrix) -> Matrix:
+    return np.where(np.isnan(said), otherwise, said)
+
+
 def _shrunken(cell: NDArray[np.intp], outcome: Matrix) -> Matrix:
     """Give the mean outcome per cell, each cell begun with twenty average customers; unknown outcomes are left out."""
     known = ~np.isnan(outcome)
-    overall = float(outcome[known].mean()) if known.any() else 0.0
+    overall = float(outcome[known].mean()) if known.any() else float("nan")
     total = np.bincount(cell[known], outcome[known], SHAPE[0] * SHAPE[1])
     count = np.bincount(cell[known], minlength=SHAPE[0] * SHAPE[1])
     return ((total + PSEUDO_CUSTOMERS * overall) / (count + PSEUDO_CUSTOMERS)).reshape(SHAPE)

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from training.models.linear import Linear
-from training.models.next_purchase import HORIZONS, LONGEST_DAYS, QUANTILES
+from training.models.next_purchase import HORIZONS, QUANTILES
+from training.models.predicted import days_by
 from training.models.trees import fit_trees, load_trees, raw_score, save_trees
 
 Matrix = NDArray[np.float64]
@@ -71,21 +72,8 @@ class SecondOrder:
         return 1 - self.survival(x)
 
     def quantiles(self, x: Matrix, levels: Sequence[float] = QUANTILES) -> Matrix:
-        """Give the days by which the order comes with each probability, (n, levels); NaN beyond a year.
-
-        Within a stretch, and after the last one, the chance of each day is the same.
-        """
-        survival = self.survival(x)
-        logs = -np.log(np.column_stack([np.ones(len(x)), np.maximum(survival, 1e-12)]))
-        knots = np.array([0, *HORIZONS], np.float64)
-        rate = (logs[:, -1] - logs[:, -2]) / (HORIZONS[-1] - HORIZONS[-2])
-        out = np.empty((len(x), len(levels)))
-        for column, level in enumerate(levels):
-            wanted = -np.log(1 - level)
-            beyond = HORIZONS[-1] + (wanted - logs[:, -1]) / np.maximum(rate, 1e-12)
-            within = np.array([np.interp(wanted, row, knots) for row in logs])
-            out[:, column] = np.where(logs[:, -1] >= wanted, within, beyond)
-        return np.where(out <= LONGEST_DAYS, np.maximum(out, 1e-9), np.nan)
+        """Give the days by which the order comes with each probability, (n, levels); NaN beyond a year."""
+        return days_by(self.survival(x), HORIZONS, levels)
 
     def _log_odds(self, x: Matrix) -> Matrix:
         return (raw_score(self.trees, x) + self.logistic.predict(x)) / 2
