@@ -83,7 +83,7 @@ def test_online_retail_keeps_what_its_ready_mapping_keeps_and_says_what_else_may
     _, rows = accepted(tmp_path / "inferred", proposal.text, [path])
     _, as_ready = accepted(tmp_path / "ready", ready("online_retail", path.name), [path])
     assert set(as_ready) <= set(rows)
-    assert 0 < len(rows) - len(as_ready) < 0.01 * len(rows)
+    assert 0 < len(rows) - len(as_ready) < 0.02 * len(rows)
     assert "may be no products (set_aside): M," in proposal.text
 
 
