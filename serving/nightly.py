@@ -22,6 +22,7 @@ from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
 from features.members import members
+from features.products import products
 from features.shop import Shop, open_shop
 from features.volume import Volume, expect_usual_volume, volume
 from serving import tables
@@ -31,7 +32,7 @@ from serving.matured import matured, outcome
 from serving.moves import due_to
 from serving.policy.rules import Policy
 from serving.publication import POLICY, Publication, current_path, open_publication, previous, revisions, score_date
-from serving.replenishment import due_in_days, named, replenishment_due
+from serving.replenishment import due_in_days, named, replenishment_due, usual_intervals
 from training import drift
 from training.release import Release, champion, open_release
 from training.season import season_of
@@ -175,15 +176,16 @@ def _release_before(home: Home, before: Publication | None, now: Release, say: P
 
 def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd.DataFrame, Rows]:
     """Answer for every customer of a frame; give the answers, their items, what runs out, and what was known."""
-    bought = interactions(night.shop, night.shop.calendar.start(night.day))
-    due = replenishment_due(bought, night.day)
+    start, recommender = night.shop.calendar.start(night.day), night.release.models.recommender
+    bought, facts = interactions(night.shop, start), products(night.shop, start)
+    due = replenishment_due(bought, usual_intervals(recommender, facts), night.day)
     customers = frame.customer_id.to_numpy(dtype=object)
     rows = rows_of(night.shop, frame, night.day, due_in_days(due, customers, night.day))
     answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
     return (
         answered,
-        best_items(night.release.models.recommender, night.shop, night.day, bought, agreed),
+        best_items(recommender, night.shop, night.day, bought, facts, agreed),
         named(due[due.customer_id.isin(agreed)], night.shop),
         rows,
     )

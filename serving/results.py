@@ -10,6 +10,7 @@ import numpy as np
 from features import lake
 from features.calendar import BusinessCalendar
 from serving.answers import Answers
+from serving.items import likely_categories
 from serving.missing import LOYALTY, missing, warnings
 from serving.policy.guards import FAIL, GUARDS, NOT_CHECKED, STATES
 from serving.policy.rules import Policy
@@ -78,7 +79,7 @@ def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[st
     blocks: dict[str, Any] = {
         "churn": _churn(a, p, around.release),
         "second_order": _second_order(a, p),
-        "next_order": _next_order(a, p, around.calendar),
+        "next_order": _next_order(a, p, around),
         "replenishment": [_due(row, around.calendar) for row in around.due.get(customer, ())] if a.scored[p] else [],
         "clv": _clv(a, p),
         "at_risk_365d": _number(a.at_risk[p]),
@@ -165,9 +166,10 @@ def _second_order(a: Answers, p: int) -> dict[str, float] | None:
     return {f"p_{h}d": float(a.next_order[p, HORIZONS.index(h)]) for h in (30, 60, 90)}
 
 
-def _next_order(a: Answers, p: int, calendar: BusinessCalendar) -> dict[str, Any] | None:
+def _next_order(a: Answers, p: int, around: Around) -> dict[str, Any] | None:
     if not a.scored[p]:
         return None
+    calendar = around.calendar
 
     def on(days: float) -> str | None:
         return None if np.isnan(days) else calendar.date(a.day + int(np.ceil(days)) - 1).isoformat()
@@ -176,7 +178,7 @@ def _next_order(a: Answers, p: int, calendar: BusinessCalendar) -> dict[str, Any
         **{f"p_{h}d": float(a.next_order[p, index]) for index, h in enumerate(HORIZONS)},
         **dict(zip(("earliest_on", "expected_on", "latest_on"), map(on, a.next_days[p]), strict=True)),
         "overdue_days": _number(a.overdue_days[p]),
-        "categories": [],
+        "categories": likely_categories(around.items.get(str(a.customer_id[p]), ())),
     }
 
 

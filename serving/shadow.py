@@ -19,12 +19,13 @@ from features.errors import BadInput
 from features.frame import feature_frame
 from features.home import Home
 from features.interactions import interactions
+from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import BANDS, Answers, answers
 from serving.nightly import rows_of, shop_day
 from serving.policy.rules import Policy, load_policy
 from serving.publication import current
-from serving.replenishment import due_in_days, replenishment_due
+from serving.replenishment import due_in_days, replenishment_due, usual_intervals
 from training.metrics import spearman
 from training.release import champion, open_release
 
@@ -79,11 +80,13 @@ def _answered_twice(
     home: Home, shop: Shop, day: int, now: datetime, policy: Policy, paths: Sequence[Path]
 ) -> list[Answers]:
     """Let each release answer the same rows by the same rules."""
-    frame = feature_frame(shop, shop.calendar.start(day))
-    due = replenishment_due(interactions(shop, shop.calendar.start(day)), day)
+    start, releases = shop.calendar.start(day), [open_release(path) for path in paths]
+    frame = feature_frame(shop, start)
+    usual = usual_intervals(releases[0].models.recommender, products(shop, start))
+    due = replenishment_due(interactions(shop, start), usual, day)
     rows = rows_of(shop, frame, day, due_in_days(due, frame.customer_id.to_numpy(dtype=object), day))
     late = tuple(late_tables(shop.mapping, arrivals(home, shop.name), now))
-    return [answers(rows, open_release(path), policy, day, day, late) for path in paths]
+    return [answers(rows, release, policy, day, day, late) for release in releases]
 
 
 def _differences(ours: Answers, theirs: Answers) -> dict[str, Any]:

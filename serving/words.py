@@ -25,8 +25,8 @@ REASONS: dict[str, tuple[str, str]] = {
 # What a customer may see: polite, and silent about scores, silence and segments.
 ITEM_REASONS: dict[str, tuple[str, str]] = {
     "repeat": ("以前お求めいただいた商品です", "You have bought this before"),
-    "due": ("そろそろご入り用の頃かもしれません", "You may need this again soon"),
-    "bought_together": ("お求めの商品とあわせて選ばれています", "Often chosen together with what you buy"),
+    "due": ("そろそろご入り用の頃の商品です", "You may need this again soon"),
+    "bought_together": ("お求めの商品とあわせて選ばれている商品です", "Chosen together with what you buy"),
     "category": ("お求めの商品と同じカテゴリの人気商品です", "Popular among the kind of products you buy"),
     "new": ("お求めの商品に近い新商品です", "New, and close to what you buy"),
     "als": ("お好みに近い商品です", "Close to what you like"),

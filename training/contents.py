@@ -13,7 +13,6 @@ from training import drift
 from training.baselines import columns_of
 from training.dataset import Past, is_active
 from training.fitting import having_ordered, place, with_orders
-from training.labels import first_order_day
 from training.models.bundle import Models
 from training.models.inputs import HISTORY
 from training.models.next_purchase import HORIZONS
@@ -75,7 +74,7 @@ def reference_rows(past: Past, until: int) -> pd.DataFrame:
     Percentiles, grades and the probe refer to them.
     """
     day = until - YOUNG_STEP_DAYS
-    return with_orders(past, day if day > first_order_day(past.shop) else until)
+    return with_orders(past, day if day > past.first_day else until)
 
 
 def moves(past: Past, until: int, reference: pd.DataFrame) -> dict[str, float]:

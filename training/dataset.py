@@ -15,7 +15,7 @@ from features.interactions import interactions, purchases
 from features.products import products
 from features.shop import Shop, open_shop
 from training.consent import withheld, without
-from training.labels import known_customers, labels, last_day, own_horizon, products_bought
+from training.labels import first_order_day, known_customers, labels, last_day, own_horizon, products_bought
 from training.models.parameters import AS_FOUND, Parameters
 
 KEYS = ["as_of_day", "customer_id"]
@@ -49,6 +49,11 @@ class Past:
         if day not in self._features:
             self._recall([day])
         return self._features[day]
+
+    @property
+    def first_day(self) -> int:
+        """Name the business day of the shop's first order."""
+        return first_order_day(self.shop)
 
     def learnable(self, day: int) -> pd.DataFrame:
         """Recall what was known at one cut-off of those who may be learnt from."""

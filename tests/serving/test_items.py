@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.interactions import interactions
 from features.products import products
-from serving.items import best_items
+from serving.items import best_items, likely_categories
 from tests.features.test_products import MAPPING, bought, bring
 from tests.worlds import Toy, at, instant, number
 from training.models.recommender import Recommender
@@ -32,7 +32,9 @@ def test_the_night_shows_nothing_out_of_stock_or_unwanted_and_what_is_new(tmp_pa
         products=[f"jam,Drink > Jam,,false,,,{at(35)}", f"green tea,Drink > Tea,,true,,{at(36)},{at(36)}"],
     )
     known = interactions(toy.shop, instant(TONIGHT))
-    items = best_items(fitted, toy.shop, number(TONIGHT), known, np.array([*PEOPLE, "new"], dtype=object))
+    facts = products(toy.shop, instant(TONIGHT))
+    items = best_items(fitted, toy.shop, number(TONIGHT), known, facts, np.array([*PEOPLE, "new"], dtype=object))
+    assert items.category.tolist() == [KINDS.get(product, "Drink > Tea") for product in items.product_id]
     shown = items.groupby("customer_id").product_id.agg(set)
     assert "jam" not in set(items.product_id)
     assert shown["ann"] == {"cup", "honey", "green tea"}
@@ -41,3 +43,11 @@ def test_the_night_shows_nothing_out_of_stock_or_unwanted_and_what_is_new(tmp_pa
     source = items[items.customer_id == "cat"].set_index("product_id").source
     assert (source["green tea"], source["tea"]) == ("new", "repeat")
     assert pd.Series(items.score).between(0, 1).all()
+
+
+def test_the_likely_categories_by_hand() -> None:
+    """Tea: 1 - .7 x .8 = .44; a cup .4; honey .1; what has no category counts for none."""
+    rows = [("cup", 0.4), ("tea", 0.3), ("tea", 0.2), ("honey", 0.1), ("jam", 0.05), (None, 0.9)]
+    named = [{"category": category, "score": score} for category, score in rows]
+    assert likely_categories(named) == ["tea", "cup", "honey"]
+    assert likely_categories(named[-1:]) == likely_categories([]) == []

@@ -16,6 +16,7 @@ from serving.answers import Rows, answers
 from serving.online import Online
 from serving.publication import Publication
 from serving.reasons import OWN_PAST
+from serving.replenishment import due_in_days, replenishment_due
 from serving.replies import Clv, ScoreReply, Why
 from serving.results import BLOCKS, LISTS, LOYALTY, Around, Asked, results
 from serving.schemas import Block, RecommendRequest, Refused, ScoreRequest
@@ -492,24 +493,22 @@ def test_no_order_of_the_day_itself_or_later_is_shown(online: Online, files: Any
 
 def test_nothing_due_breaks_nothing(release: Release, frame: pd.DataFrame) -> None:
     """A shop where no product has a rhythm yet."""
-    from serving.replenishment import due_in_days, replenishment_due
-
-    bought = pd.DataFrame(
-        {
-            "customer_id": ["a"],
-            "product_id": ["p"],
-            "n_order_days": [1],
-            "first_day": [told.D - 3],
-            "last_day": [told.D - 3],
-        }
-    )
-    due = replenishment_due(bought, told.D)
+    due = replenishment_due(bought_on([3]), USUAL, told.D)
     who = np.array(["weekly", "b"], dtype=object)
     assert due.empty and np.isnan(due_in_days(due, who, told.D)).all()
     rows = frame[frame.customer_id == "weekly"]
     columns = {name: rows[name].to_numpy() for name in release.stored_features}
     one = Rows(who[:1], np.array([True]), np.array([told.D]), columns, due_in_days(due, who[:1], told.D))
     assert answers(one, release, POLICY, told.D, told.D).choice.tolist() == [0]
+
+
+USUAL = pd.DataFrame({"product_id": ["p"], "cycle_days": [12.0], "again": [0.25], "lasts_days": [np.nan]})
+
+
+def bought_on(days: list[int], quantity: int | None = None) -> pd.DataFrame:
+    """One customer who bought one product so many days before the night, one piece each time."""
+    row = {"customer_id": "a", "product_id": "p", "n_order_days": len(days), "quantity": quantity or len(days)}
+    return pd.DataFrame([row | {"first_day": told.D - max(days), "last_day": told.D - min(days)}])
 
 
 @pytest.mark.parametrize(
@@ -524,19 +523,29 @@ def test_nothing_due_breaks_nothing(release: Release, frame: pd.DataFrame) -> No
     ],
 )
 def test_when_a_product_runs_out_by_hand(days: list[int], expected: tuple[int, float] | None) -> None:
-    from serving.replenishment import due_in_days, replenishment_due
-
-    bought = pd.DataFrame(
-        {
-            "customer_id": ["a"],
-            "product_id": ["p"],
-            "n_order_days": [len(days)],
-            "first_day": [told.D - max(days)],
-            "last_day": [told.D - min(days)],
-        }
-    )
-    due = replenishment_due(bought, told.D)
-    found = [(int(row.due_day) - told.D, row.window_days) for row in due.itertuples()]
-    assert found == ([] if expected is None else [expected])
+    due = replenishment_due(bought_on(days), USUAL, told.D)
+    found = [(int(row.due_day) - told.D, row.window_days, row.basis) for row in due.itertuples()]
+    assert found == ([] if expected is None else [(*expected, "own_interval")])
     soonest = due_in_days(due, np.array(["a"], dtype=object), told.D)
     np.testing.assert_array_equal(soonest, [np.nan if expected is None else expected[0]])
+
+
+@pytest.mark.parametrize(
+    ("days", "quantity", "usual", "expected"),
+    [
+        pytest.param([5, 11], None, {"again": 0.3}, (5, 2.0, "category_interval"), id="(6 + 2 x 12) / 3 = 10 after"),
+        pytest.param([5, 11], None, {}, None, id="hardly anybody needs it again"),
+        pytest.param([5], None, {"again": 0.9}, None, id="bought once tells too little"),
+        pytest.param([5], None, {"lasts_days": 10.0}, (5, 2.0, "product_days"), id="the label says ten days"),
+        pytest.param([5], 2, {"lasts_days": 8.0}, (11, 4.0, "product_days"), id="two of eight days each"),
+        pytest.param([5, 12, 19, 26], None, {"lasts_days": 30.0}, (2, 2.0, "own_interval"), id="own habit goes first"),
+    ],
+)
+def test_others_intervals_and_labels_by_hand(
+    days: list[int], quantity: int | None, usual: dict[str, float], expected: tuple[int, float, str] | None
+) -> None:
+    due = replenishment_due(bought_on(days, quantity), USUAL.assign(**usual), told.D)
+    found = [(int(row.due_day) - told.D, row.window_days, row.basis) for row in due.itertuples()]
+    assert found == ([] if expected is None else [expected])
+    acted_on = expected is not None and expected[2] != "category_interval"
+    assert np.isfinite(due_in_days(due, np.array(["a"], dtype=object), told.D)).tolist() == [acted_on]

@@ -91,6 +91,13 @@ class Catalogue:
         keys = (np.arange(len(self)), -self.facts[:, F_120], -self.facts[:, F_60], -self.facts[:, F_14])
         return np.lexsort(keys).astype(np.int32)
 
+    def cycles(self) -> pd.DataFrame:
+        """List how often a product is bought again: ``product_id``, ``cycle_days``, ``again`` (share of its buyers)."""
+        cycle, again = self.facts[:, F_CYCLE], self.facts[:, F_AGAIN]
+        return pd.DataFrame({"product_id": self.index, "cycle_days": cycle, "again": again}).astype(
+            {"cycle_days": float, "again": float}
+        )
+
     def fresh(self, day: int) -> Ints:
         """Name a few of the products launched within the last 90 days: the newest, and the most bought of late."""
         age = day - self.launched
