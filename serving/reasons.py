@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.calendar import BusinessCalendar
 from serving.answers import Answers
+from serving.replenishment import ACTED_ON
 from serving.words import REASONS, Language, say, say_date
 from training.release import Release
 
@@ -80,7 +81,8 @@ def reasons(
     Parameters
     ----------
     due
-        The night's ``replenishment_due`` by customer: ``product_id``, ``name`` and ``due_day``.
+        The night's ``replenishment_due`` by customer: ``product_id``, ``name``, ``due_day`` and ``basis``; others'
+        intervals alone are no reason.
     """
     scores = release.models.scores
     explained: dict[int, Matrix] = {}
@@ -97,7 +99,8 @@ def reasons(
         told = _by_model(explained[p], groups, facts, lang) if p in explained else []
         if not any(reason.direction == "raises" for reason in (*first, *told)):
             told += _by_facts(facts, lang)
-        last = _runs_out(due.get(str(answered.customer_id[p]), ()), answered.day, calendar, lang)
+        theirs = [row for row in due.get(str(answered.customer_id[p]), ()) if row["basis"] in ACTED_ON]
+        last = _runs_out(theirs, answered.day, calendar, lang)
         out.append([*first, *told, *last][:most] if answered.scored[p] else [])
     return out
 

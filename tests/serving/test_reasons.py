@@ -121,7 +121,7 @@ def test_nobody_without_a_score_of_their_own_is_explained(explain: Explain) -> N
     assert explain(None, scored=False, **LATE) == []
 
 
-DUE = {"product_id": "p1", "name": "緑茶", "due_day": told.D + 3}
+DUE = {"product_id": "p1", "name": "緑茶", "due_day": told.D + 3, "basis": "own_interval"}
 
 
 @pytest.mark.parametrize(
@@ -146,6 +146,11 @@ def test_the_product_nearest_to_running_out_is_named_last(
     assert codes(found) == ["silent_long", "runs_out"]
     last = found[-1]
     assert (last.text, last.direction, last.value, last.strength) == (text, direction, value, None) and last.actionable
+
+
+def test_others_intervals_are_no_reason(explain: Explain) -> None:
+    due = [DUE | {"basis": "category_interval"}]
+    assert codes(explain({"days_since_last_order": 0.5}, lang="en", due=due, **LATE)) == ["silent_long"]
 
 
 @pytest.mark.parametrize(
