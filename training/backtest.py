@@ -8,7 +8,7 @@ import numpy as np
 
 from features.calendar import day_number
 from features.door.mapping import nearest
-from features.errors import BadInput
+from features.errors import BadInput, Refused
 from features.home import Home
 from features.shop import Shop
 from features.traits import traits
@@ -63,7 +63,8 @@ def backtest(
     BadInput
         If the question or its protocol is unknown, no cut-off is given or mapped, or none can be judged.
     Refused
-        If a cut-off's outcome is not over, with the earliest date.
+        If the outcome of a cut-off that was given is not over, with the earliest date; of the mapping's, those are
+        skipped.
     """
     judge, until = _judge(question, protocol), last_day(shop)
     days = [until] if protocol == NEXT_BASKET and cutoffs is None else _days(shop, cutoffs)
@@ -71,7 +72,7 @@ def backtest(
     tracked = {"shop": shop.name, "protocol": protocol, "cutoffs": dates, "data_snapshot": shop.version}
     with registry.explained(home), registry.run(home, f"backtest {question} {shop.name}", tracked, "backtest"):
         past = Past(shop, until)
-        judged = [_in_detail(past, judge(past, day, until)) for day in days]
+        judged = [_in_detail(past, _asked(judge, past, day, until, is_named=cutoffs is not None)) for day in days]
         skipped = tuple(one.why_not for one in judged if one.why_not)
         if len(skipped) == len(judged):
             raise BadInput("; ".join(skipped))
@@ -99,6 +100,16 @@ def seasons(shop: Shop, cutoffs: Sequence[int]) -> dict[str, dict[str, Any]]:
         str(calendar.date(day)): season(learnt_span(shop, day, horizon), day, horizon, calendar, shop.mapping.language)
         for day in cutoffs
     }
+
+
+def _asked(judge: Judge, past: Past, day: int, until: int, is_named: bool) -> Judged:
+    """Judge at one cut-off; one that nobody named is skipped where its outcome is not over."""
+    try:
+        return judge(past, day, until)
+    except Refused as error:
+        if is_named:
+            raise
+        return Judged(why_not=str(error))
 
 
 def _days(shop: Shop, cutoffs: Sequence[int] | None) -> list[int]:

@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.errors import Refused
 from training import metrics
+from training.backtest import _asked
+from training.dataset import Past
 from training.evaluation.measures import figures, measures, profit_at_budget
 from training.evaluation.own_rhythm import GAPS, LEAST_DAYS, MOST_DAYS, judge_own_rhythm
-from training.evaluation.rows import Figure, Sample, pooled
+from training.evaluation.rows import Figure, Judged, Sample, pooled
+from training.labels import expect_complete
 
 N = 200
 WHO = np.array([f"c{n}" for n in range(N)])
@@ -98,3 +102,15 @@ def test_own_rhythm_judges_who_was_watched_for_the_whole_of_their_own_window(lar
     auc = {f.method: f.metric(*f.arrays) for f in judged.figures if (f.slice, f.name) == ("all", "auc")}
     assert set(auc) == {"okaeri", "bg_nbd", "p_alive", "silence_ratio"}
     assert auc["okaeri"] == metrics.auc(lapsed, judged.sample.said["okaeri"]["score"])
+
+
+def test_a_cut_off_that_nobody_named_is_skipped_while_its_outcome_is_not_over(large):
+    def judge(past, day, until):
+        expect_complete(past.shop, day, 28, until)
+        return Judged()
+
+    past = Past(large.shop, large.until)
+    assert "is not known before" in _asked(judge, past, large.until - 27, large.until, is_named=False).why_not
+    assert _asked(judge, past, large.until - 28, large.until, is_named=False) == Judged()
+    with pytest.raises(Refused, match="is not known before"):
+        _asked(judge, past, large.until - 27, large.until, is_named=True)
