@@ -1,8 +1,8 @@
 """The flat table of a randomised experiment: what was known of each customer, their arm, and what they did after."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,9 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {error}") from error
+        raise BadInput(
+            f"{path}: cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {error}"
+        ) from error
 
 
 def _outcome(frame: pd.DataFrame, table: Table) -> Matrix:
@@ -87,11 +89,15 @@ def _arm(frame: pd.DataFrame, table: Table) -> NDArray[np.str_]:
     arm = values.astype(str).to_numpy(np.str_)
     sizes = pd.Series(arm).value_counts()
     if table.control not in sizes.index:
-        raise BadInput(f"{where}: no value {table.control}{nearest(table.control, [str(name) for name in sizes.index])}")
+        raise BadInput(
+            f"{where}: no value {table.control}{nearest(table.control, [str(name) for name in sizes.index])}"
+        )
     if len(sizes) < 2:
         raise BadInput(f"{where}: everyone is {table.control}; nobody was treated")
     if sizes.iloc[-1] < FEWEST_IN_ARM:
-        raise BadInput(f"{where}: {sizes.index[-1]} has {sizes.iloc[-1]} customers; at least {FEWEST_IN_ARM} are needed")
+        raise BadInput(
+            f"{where}: {sizes.index[-1]} has {sizes.iloc[-1]} customers; at least {FEWEST_IN_ARM} are needed"
+        )
     return arm
 
 
@@ -128,5 +134,5 @@ class Coding:
         return np.where(np.isfinite(found), found, np.nan)
 
 
-def _is_number(column: "pd.Series[object]") -> bool:
+def _is_number(column: "pd.Series[Any]") -> bool:
     return pd.api.types.is_numeric_dtype(column.dtype)

@@ -23,6 +23,16 @@ NAMES = {
     "g_topfreq": "G-TopFreq",
     "p_topfreq": "P-TopFreq",
     "gp_topfreq": "GP-TopFreq",
+    "best_rule": "best rule of one column",
+    "constant": "one effect for everyone",
+    "s_trees": "S-learner, trees",
+    "t_trees": "T-learner, trees",
+    "x_trees": "X-learner, trees",
+    "dr_trees": "DR-learner, trees",
+    "s_linear": "S-learner, linear",
+    "t_linear": "T-learner, linear",
+    "x_linear": "X-learner, linear",
+    "dr_linear": "DR-learner, linear",
 }
 
 

@@ -30,7 +30,7 @@ Score = Callable[[Matrix], Matrix]  # of rows (n, k) the score, shape (n,): the 
 Fit = Callable[[Matrix, Matrix], Score]
 
 # Effects are small beside what customers do anyway: few, small and slow trees.
-SMALL = Trees(trees=40, num_leaves=4, learning_rate=0.08, min_data_in_leaf=100, feature_fraction=0.7, lambda_l2=10.0)
+SMALL = Trees(trees=30, num_leaves=4, learning_rate=0.1, min_data_in_leaf=100, feature_fraction=0.7, lambda_l2=10.0)
 # What is chosen must beat "one effect for everyone" by this many standard errors inside the training part: the best of
 # nine is looked at, so it is the quantile 1 - .025 / 9 of the normal distribution.
 SURE = 2.77
