@@ -29,10 +29,12 @@ NAMES = {
     "t_trees": "T-learner, trees",
     "x_trees": "X-learner, trees",
     "dr_trees": "DR-learner, trees",
+    "xdr_trees": "X and DR, trees",
     "s_linear": "S-learner, linear",
     "t_linear": "T-learner, linear",
     "x_linear": "X-learner, linear",
     "dr_linear": "DR-learner, linear",
+    "xdr_linear": "X and DR, linear",
 }
 
 
