@@ -27,7 +27,7 @@ EFFECT = 0.3  # of customers with `likes` above .6, two fifths; nobody else is m
 
 def experiment(seed: int, effect: float, n: int = 2000, arms: tuple[str, ...] = ("mail",)) -> Experiment:
     """Draw an experiment: one in five comes anyway, more where `visits` is high."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 2026])
     inputs = pd.DataFrame({"likes": rng.random(n), "visits": rng.poisson(2, n), "town": rng.choice(["a", "b"], n)})
     arm = rng.choice(["none", *arms], n)
     p = 0.15 + 0.03 * inputs.visits.clip(upper=3) + np.where((arm == "mail") & (inputs.likes > 0.6), effect, 0)
@@ -293,7 +293,7 @@ def test_a_backtest_of_a_table_is_tracked(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(uplift, "REPEATS", 1)
     monkeypatch.setattr(backtests, "judge_uplift", lambda drawn: judge_uplift(drawn, repeats=1))
-    home = Home(tmp_path / "home")
+    home = Home.open(tmp_path / "home")
     frame = flat(600).replace({"segment": {"mail": "mail & letter"}})
     found = backtests.backtest_table(home, Table(written(tmp_path, frame), "segment", "none", "visit", ("spend",)))
     (run,) = mlflow.MlflowClient().search_runs([mlflow.get_experiment_by_name("okaeri").experiment_id])

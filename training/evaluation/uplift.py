@@ -105,7 +105,7 @@ def _one_split(experiment: Experiment, treated: Flags, seen: Flags, seed: int) -
     rule, chosen = best_rule(part), choose(part, seed)
     said = {name: places(score(everyone.x)) for name, score in learn(part).items()}
     said |= {RULE: places(rule.score(everyone.x)) if rule else same, CONSTANT: same}
-    said[RANDOM] = places(np.random.default_rng(seed).random(len(treated)))
+    said[RANDOM] = places(np.random.default_rng([seed, 1]).random(len(treated)))
     words = rule.words(coding.names) if rule else "none"
     return Scored({OURS: said[chosen], **said}, (chosen,), (words,))
 
