@@ -1,7 +1,6 @@
 """Uplift on experiments whose effect is known, because it was put there."""
 
 import itertools
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from features.errors import BadInput
 from features.home import Home
 from training import backtest as backtests
-from training.evaluation import uplift
 from training.evaluation.rows import Row
 from training.evaluation.uplift import GAIN, cross_fitted, judge_uplift
 from training.evaluation.uplift_metrics import auuc, qini, uplift_at_30pct
@@ -291,7 +289,6 @@ def test_text_becomes_levels_and_an_unknown_level_is_none_of_them() -> None:
 def test_a_backtest_of_a_table_is_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
-    monkeypatch.setattr(uplift, "REPEATS", 1)
     monkeypatch.setattr(backtests, "judge_uplift", lambda drawn: judge_uplift(drawn, repeats=1))
     home = Home.open(tmp_path / "home")
     frame = flat(600).replace({"segment": {"mail": "mail & letter"}})
@@ -301,4 +298,3 @@ def test_a_backtest_of_a_table_is_tracked(tmp_path: Path, monkeypatch: pytest.Mo
     ours = row(found.rows, "okaeri", "uplift_at_30pct")
     assert run.data.metrics["uplift.okaeri.uplift_at_30pct"] == pytest.approx(ours.value)
     assert "uplift.okaeri.qini.mail _ letter" in run.data.metrics
-    assert json.dumps(found.notes)
