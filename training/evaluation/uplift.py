@@ -15,7 +15,7 @@ from training.models.uplift import CONSTANT, LEARNERS, RULE, Flags, Part, best_r
 QUESTION, OURS, RANDOM = "uplift", "okaeri", "random"
 METRICS = {"qini": qini, "auuc": auuc, "uplift_at_30pct": uplift_at_30pct}
 GAIN = "uplift_at_30pct_gain_over_rule"
-# Hillstrom (half), women's mail, X and DR on linear models: uplift at 30 % moved by .007 from six repeats to six others;
+# Half of Hillstrom, women's mail, X and DR on linear models: uplift at 30 % moved by .007 from six repeats to six more;
 # ten of four cost 46 CPU-s for 21,400 customers (2026-11-25).
 REPEATS, FOLDS = 10, 4
 
