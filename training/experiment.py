@@ -52,7 +52,7 @@ def read_experiment(table: Table) -> Experiment:
         If the file cannot be read, a column or the control is not in it, an outcome is not a number, an arm is
         unknown or smaller than ``FEWEST_IN_ARM``, or no column is left to learn from.
     """
-    frame = _read(table.path)
+    frame = _read(table)
     for column in (table.treatment, table.outcome, *table.ignored):
         if column not in frame.columns:
             raise BadInput(f"{table.path}: no column {column}{nearest(column, [str(name) for name in frame.columns])}")
@@ -63,13 +63,13 @@ def read_experiment(table: Table) -> Experiment:
     return Experiment(inputs.reset_index(drop=True), arm, outcome, table.control)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(table: Table) -> pd.DataFrame:
+    """Read all columns; the arms of a CSV as they are written, for one may be called None or 0."""
+    is_parquet = table.path.suffix == ".parquet"
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        return pd.read_parquet(table.path) if is_parquet else pd.read_csv(table.path, converters={table.treatment: str})
     except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{path}: cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {error}"
-        ) from error
+        raise BadInput(f"{table.path}: cannot be read as {'Parquet' if is_parquet else 'CSV'}: {error}") from error
 
 
 def _outcome(frame: pd.DataFrame, table: Table) -> Matrix:
@@ -84,8 +84,9 @@ def _outcome(frame: pd.DataFrame, table: Table) -> Matrix:
 
 def _arm(frame: pd.DataFrame, table: Table) -> NDArray[np.str_]:
     where, values = f"{table.path}: column {table.treatment}", frame[table.treatment]
-    if values.isna().any():
-        raise BadInput(f"{where}: {values.isna().sum():,} customers have no arm")
+    is_missing = values.isna() | (values == "")
+    if is_missing.any():
+        raise BadInput(f"{where}: {is_missing.sum():,} customers have no arm")
     arm = values.astype(str).to_numpy(np.str_)
     sizes = pd.Series(arm).value_counts()
     if table.control not in sizes.index:

@@ -244,6 +244,15 @@ def test_a_table_is_read_from_csv_and_parquet(tmp_path: Path, name: str) -> None
     assert (found.outcome == frame.visit).all()
 
 
+@pytest.mark.parametrize(("control", "treated"), [("None", "mail"), (0, 1)])
+@pytest.mark.parametrize("name", ["mail.csv", "mail.parquet"])
+def test_an_arm_may_be_called_none_or_nought(tmp_path: Path, name: str, control: object, treated: object) -> None:
+    frame = flat()
+    frame["segment"] = [control if arm == "none" else treated for arm in frame.segment]
+    found = read_experiment(Table(written(tmp_path, frame, name), "segment", str(control), "visit", ("spend",)))
+    assert found.arms == [str(treated)]
+
+
 @pytest.mark.parametrize(
     ("change", "asked", "words"),
     [
