@@ -21,14 +21,17 @@ from training.evaluation.own_rhythm import judge_own_rhythm
 from training.evaluation.recommender import backtest_next_basket, backtest_recommender
 from training.evaluation.rows import EVERYONE, Flags, Judged, Row, Sample, as_rows, pooled
 from training.evaluation.second_order import judge_second_order
+from training.evaluation.uplift import judge_uplift
 from training.evaluation.value import judge_value
+from training.experiment import Table, read_experiment
 from training.labels import last_day
 from training.plots import churn_plots
 from training.season import learnt_span, season
 
 Judge = Callable[[Past, int, int], Judged]
 
-ROLLING, NEXT_BASKET = "rolling-origin", "next-basket"
+ROLLING, NEXT_BASKET, CROSS_FITTING = "rolling-origin", "next-basket", "cross-fitting"
+UPLIFT = "uplift"  # judged on a table of its own, not at cut-offs
 # By question, the protocols it knows; the first is what is meant when none is named.
 QUESTIONS: dict[str, dict[str, Judge]] = {
     "churn": {ROLLING: judge_churn, "own-rhythm": judge_own_rhythm},
@@ -47,6 +50,7 @@ class Backtested:
     rows: tuple[Row, ...]
     skipped: tuple[str, ...]
     season: dict[str, dict[str, Any]]  # by cut-off: whether the same season a year before was learnt from
+    notes: tuple[str, ...] = ()  # what must be said with the figures
 
 
 def backtest(
@@ -85,9 +89,26 @@ def backtest(
     return Backtested(tuple(rows), skipped, seasons(shop, days) if protocol == ROLLING else {})
 
 
+def backtest_table(home: Home, table: Table) -> Backtested:
+    """Judge uplift on one flat table of a randomised experiment: each arm against the control, then all of them.
+
+    Raises
+    ------
+    BadInput
+        As ``read_experiment`` does.
+    """
+    experiment = read_experiment(table)
+    tracked = {"table": table.path.name, "control": table.control, "ignored": ",".join(table.ignored)}
+    tracked |= {"treatment": table.treatment, "outcome": table.outcome, "protocol": CROSS_FITTING}
+    with registry.explained(home), registry.run(home, f"backtest uplift {table.path.name}", tracked, "backtest"):
+        rows, notes = judge_uplift(experiment)
+        registry.log_report(as_rows(rows), {})
+    return Backtested(rows, (), {}, notes)
+
+
 def _judge(question: str, protocol: str) -> Judge:
     if question not in QUESTIONS:
-        raise BadInput(f"{question}: no such question{nearest(question, list(QUESTIONS))}")
+        raise BadInput(f"{question}: no such question{nearest(question, [*QUESTIONS, UPLIFT])}")
     if protocol not in QUESTIONS[question]:
         raise BadInput(f"--protocol {protocol}: {question} knows {', '.join(QUESTIONS[question])}")
     return QUESTIONS[question][protocol]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -118,7 +119,7 @@ def _of_one_name(rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
 
 
 def _metric(row: Mapping[str, Any]) -> str:
-    part = "" if row["slice"] == "all" else f".{row['slice']}"
+    part = "" if row["slice"] == "all" else "." + re.sub(r"[^\w.\- :/]", "_", row["slice"])  # as MLflow wants names
     return f"{row['question']}.{row['method']}.{row['metric']}{part}"
 
 

@@ -23,6 +23,18 @@ NAMES = {
     "g_topfreq": "G-TopFreq",
     "p_topfreq": "P-TopFreq",
     "gp_topfreq": "GP-TopFreq",
+    "best_rule": "best rule of one column",
+    "constant": "one effect for everyone",
+    "s_trees": "S-learner, trees",
+    "t_trees": "T-learner, trees",
+    "x_trees": "X-learner, trees",
+    "dr_trees": "DR-learner, trees",
+    "xdr_trees": "X and DR, trees",
+    "s_linear": "S-learner, linear",
+    "t_linear": "T-learner, linear",
+    "x_linear": "X-learner, linear",
+    "dr_linear": "DR-learner, linear",
+    "xdr_linear": "X and DR, linear",
 }
 
 

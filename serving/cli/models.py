@@ -2,11 +2,15 @@
 
 import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from serving.cli.output import day_of, now, say_on_stderr, show
+
+if TYPE_CHECKING:
+    from features.home import Home
+    from training.backtest import Backtested
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
 Shop = Annotated[str | None, typer.Option(help="A shop that was ingested; default the first one.")]
@@ -90,35 +94,81 @@ def tune(
 
 
 def backtest(
-    question: Annotated[str, typer.Argument(help="churn, next-purchase, second-order, value or recommender.")],
-    shop: Annotated[Path, typer.Option(help="A ready mapping's name or a shop.yaml; ingested first if need be.")],
+    question: Annotated[str, typer.Argument(help="churn, next-purchase, second-order, value, recommender or uplift.")],
+    shop: Annotated[
+        Path | None, typer.Option(help="A ready mapping's name or a shop.yaml; ingested first if need be.")
+    ] = None,
     files: Annotated[list[Path] | None, typer.Argument(help="Files, if it was not ingested yet.")] = None,
     cutoffs: Annotated[str | None, typer.Option(help="Dates, comma-separated; default the mapping's.")] = None,
     protocol: Annotated[
         str, typer.Option(help="rolling-origin; churn also own-rhythm, recommender also next-basket.")
     ] = "rolling-origin",
+    table: Annotated[
+        Path | None, typer.Option(help="uplift: an experiment, a row per customer (CSV, Parquet).")
+    ] = None,
+    treatment: Annotated[str | None, typer.Option(help="uplift: the column of who was treated how.")] = None,
+    control: Annotated[str | None, typer.Option(help="uplift: the value of that column that means not at all.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="uplift: the column of what they did after, a number.")] = None,
+    ignore: Annotated[
+        str, typer.Option(help="uplift: columns not to learn from, comma-separated; all known only after.")
+    ] = "",
     json: Json = False,
 ) -> None:
-    """Judge one question at past cut-offs, beside its baselines, with intervals."""
-    from features.door.ingest import ingest
-    from features.door.mapping_file import load_mapping, mapping_path
+    """Judge one question at past cut-offs, or uplift on an experiment, beside its baselines, with intervals."""
     from features.home import Home
-    from features.shop import open_shop
-    from training.backtest import backtest as judge
     from training.evaluation.rows import as_rows
     from training.report import shown
 
-    home, path = Home.open(), mapping_path(shop)
-    mapping = load_mapping(path)
-    if not (home.lake(mapping.shop) / "CURRENT.json").exists():
-        ingest(home, mapping, path.read_bytes(), files or [], now())
-    days = None if cutoffs is None else [day for text in cutoffs.split(",") if (day := day_of(text)) is not None]
-    found = judge(home, open_shop(home, mapping.shop), question, days, protocol)
+    home = Home.open()
+    if question == "uplift":
+        found = _judged_table(home, table, treatment, control, outcome, ignore)
+        told: dict[str, Any] = {"question": question, "shop": None, "protocol": "cross-fitting"}
+    else:
+        name, found = _judged_shop(home, question, shop, files or [], cutoffs, protocol)
+        told = {"question": question, "shop": name, "protocol": protocol, "season": found.season}
     rows = as_rows(found.rows)
     if json:
-        told = {"question": question, "shop": mapping.shop, "protocol": protocol, "season": found.season}
-        show({**told, "rows": rows, "skipped": list(found.skipped)}, True)
-    else:
-        typer.echo(shown(rows, found.skipped))
-        for cutoff, one in found.season.items():
-            typer.echo(f"season {cutoff}: {one['why']}")
+        notes = {"notes": list(found.notes)} if found.notes else {}
+        show({**told, "rows": rows, "skipped": list(found.skipped), **notes}, True)
+        return
+    typer.echo(shown(rows, found.skipped))
+    for note in found.notes:
+        typer.echo(note)
+    for cutoff, one in found.season.items():
+        typer.echo(f"season {cutoff}: {one['why']}")
+
+
+def _judged_shop(
+    home: "Home", question: str, shop: Path | None, files: list[Path], cutoffs: str | None, protocol: str
+) -> tuple[str, "Backtested"]:
+    """Judge a question on a shop's history, with the shop's name."""
+    from features.door.ingest import ingest
+    from features.door.mapping_file import load_mapping, mapping_path
+    from features.errors import BadInput
+    from features.shop import open_shop
+    from training.backtest import backtest as judge
+
+    if shop is None:
+        raise BadInput(f"{question}: give --shop, a ready mapping's name or a shop.yaml")
+    path = mapping_path(shop)
+    mapping = load_mapping(path)
+    if not (home.lake(mapping.shop) / "CURRENT.json").exists():
+        ingest(home, mapping, path.read_bytes(), files, now())
+    days = None if cutoffs is None else [day for text in cutoffs.split(",") if (day := day_of(text)) is not None]
+    return mapping.shop, judge(home, open_shop(home, mapping.shop), question, days, protocol)
+
+
+def _judged_table(
+    home: "Home", table: Path | None, treatment: str | None, control: str | None, outcome: str | None, ignore: str
+) -> "Backtested":
+    """Judge uplift on the flat table of an experiment."""
+    from features.errors import BadInput
+    from training.backtest import backtest_table
+    from training.experiment import Table
+
+    if table is None or treatment is None or control is None or outcome is None:
+        raise BadInput(
+            "uplift: give --table FILE --treatment COLUMN --control VALUE --outcome COLUMN, all of one experiment"
+        )
+    ignored = tuple(name.strip() for name in ignore.split(",") if name.strip())
+    return backtest_table(home, Table(table, treatment, control, outcome, ignored))

@@ -7,15 +7,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from features import lake
 from features.home import Home
 from serving.cli import main
 from serving.publication import current
+from training.evaluation.uplift import judge_uplift
 from training.release import champion
 
 from . import shop as told
@@ -289,6 +293,32 @@ def test_an_unknown_question_is_answered_with_those_there_are(okaeri: Okaeri, ho
     ended = okaeri(home, "backtest", "chrun", "--shop", files / "shop.yaml", "--cutoffs", "2024-10-01")
     refused(ended, 2, "chrun: no such question; did you mean churn?")
     refused(okaeri(home, "backtest", "churn", "--shop", files / "shop.yaml"), 2, "--cutoffs")
+
+
+def test_uplift_needs_a_table_and_the_other_questions_a_shop(okaeri: Okaeri, home: Home) -> None:
+    refused(okaeri(home, "backtest", "uplift"), 2, "--table", "--treatment", "--control", "--outcome")
+    refused(okaeri(home, "backtest", "uplift", "--table", "mail.csv", "--treatment", "segment"), 2, "--control")
+    refused(okaeri(home, "backtest", "churn"), 2, "churn: give --shop")
+    asked = ("--treatment", "segment", "--control", "none", "--outcome", "visit")
+    refused(okaeri(home, "backtest", "uplift", "--table", "mail.csv", *asked), 2, "mail.csv")
+
+
+def test_uplift_on_a_table_says_what_was_found(
+    okaeri: Okaeri, copied: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.backtest.judge_uplift", partial(judge_uplift, repeats=1))
+    rng = np.random.default_rng(2026)
+    frame = pd.DataFrame({"orders": rng.poisson(3, 400), "segment": rng.choice(["mail", "none"], 400)})
+    frame.assign(visit=rng.integers(0, 2, 400), spend=0).to_csv(tmp_path / "mail.csv", index=False)
+    asked = ("--treatment", "segment", "--control", "none", "--outcome", "visit", "--ignore", "spend")
+    found = okaeri(copied, "backtest", "uplift", "--table", tmp_path / "mail.csv", *asked, "--json").json
+    assert (found["question"], found["shop"], found["protocol"]) == ("uplift", None, "cross-fitting")
+    assert isinstance(found["rows"], list) and isinstance(found["notes"], list)
+    keys = {"question", "method", "cutoff", "slice", "metric", "value", "low", "high", "n"}
+    assert all(set(row) == keys for row in found["rows"])
+    assert {row["metric"] for row in found["rows"]} >= {"qini", "auuc", "uplift_at_30pct"}
+    assert "mail: no reliable heterogeneity" in found["notes"][0]
+    assert found["notes"][0] in okaeri(copied, "backtest", "uplift", "--table", tmp_path / "mail.csv", *asked).out
 
 
 def test_an_unknown_protocol_is_answered_with_those_there_are(okaeri: Okaeri, home: Home, files: Path) -> None:

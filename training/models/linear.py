@@ -54,6 +54,16 @@ class Linear:
             said = np.where(censored, location + sigma * log_beyond((logs - location) / sigma), logs)
         return cls(mean, scale, weights[:-1], float(weights[-1]))
 
+    @classmethod
+    def ridge(cls, x: Matrix, y: Matrix) -> "Linear":
+        """Fit the mean of ``y`` (n,) by least squares, the weights shrunk by ``RIDGE``."""
+        mean, scale = _moments(signed_log(x))
+        z = _standardised(x, mean, scale)
+        middle = z.mean(axis=0)
+        gram = (z - middle).T @ (z - middle) + RIDGE * len(x) * np.eye(z.shape[1])
+        weights = cho_solve(cho_factor(gram), (z - middle).T @ (y - y.mean()))
+        return cls(mean, scale, weights, float(y.mean() - middle @ weights))
+
     def contributions(self, x: Matrix) -> Matrix:
         """Give what each input adds, shape (n, k), against the average customer."""
         added: Matrix = _standardised(x, self.mean, self.scale) * self.weights
