@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from features.errors import Refused
 from training import drift
-from training.drift import SHARE_AT_MOST, expect_familiar, psi, reference
+from training.drift import FEWEST_COMPARED, SHARE_AT_MOST, expect_familiar, psi, reference
 
 HUNDRED = np.arange(100.0)
 INPUTS = ["n_orders", "n_order_days", "orders_28d", "orders_91d"]  # of order lines
@@ -54,7 +54,8 @@ def test_inputs_that_moved_are_counted_and_named_the_furthest_first():
     assert (found["n"], found["inputs"], found["considerable"], found["share"]) == (100, 4, 2, 0.5)
     assert next(iter(found["largest"])) == "orders_28d" and found["largest"]["n_orders"] == 0
     with pytest.raises(Refused, match=r"2 of 4 inputs .* \(50.00%, at most 5%.*orders_28d \(8.28"):
-        expect_familiar(found)
+        expect_familiar(found | {"n": FEWEST_COMPARED})
+    expect_familiar(found | {"n": FEWEST_COMPARED - 1})  # of so few, most moves are chance
 
 
 def test_what_always_moves_is_not_counted():
@@ -84,7 +85,7 @@ def test_an_input_that_is_the_same_for_all_now_is_gone(before, now, gone):
     assert found["gone"] == (["orders_28d"] if gone else [])
     if gone:
         with pytest.raises(Refused, match=r"the same for all customers now.*orders_28d"):
-            expect_familiar(found)
+            expect_familiar(found | {"n": FEWEST_COMPARED})
 
 
 def test_that_no_message_went_out_is_no_fault():
@@ -101,7 +102,14 @@ def test_only_those_asked_for_are_compared_and_of_many_a_sample(monkeypatch):
 
 @pytest.mark.parametrize(("share", "passes"), [(SHARE_AT_MOST, True), (SHARE_AT_MOST + 1e-4, False)])
 def test_the_bound_is_where_it_says(share, passes):
-    found = {"gone": [], "share": share, "considerable": 1, "inputs": 20, "largest": {"n_orders": 0.3}}
+    found = {
+        "n": FEWEST_COMPARED,
+        "gone": [],
+        "share": share,
+        "considerable": 1,
+        "inputs": 20,
+        "largest": {"n_orders": 0.3},
+    }
     if passes:
         expect_familiar(found)
     else:
