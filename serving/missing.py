@@ -9,6 +9,14 @@ from serving.answers import Answers
 from serving.words import BOT_NOTE, CONSENT_NOTE, CONTROL_NOTE, LATE_NOTE, SEASON_NOTE, STALE_NOTE, Language, say
 
 LOYALTY = ("tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership")
+# What may be lacking within a block that is there. A date of `next_order` that is null lies beyond a year.
+WITHIN: Mapping[str, Mapping[str, Mapping[str, str | None]]] = {
+    "clv": {
+        name: {"why": "too_little_history", "needs": "customers and months enough for the model of value"}
+        for name in ("low_365d", "high_365d")
+    },
+    "next_order": {"categories": {"why": "no_table", "needs": "products.category"}},
+}
 OF_TIERS = ("to_next_tier", "tier_expires_on")
 
 
@@ -27,10 +35,17 @@ def missing(
     ``include`` are the blocks asked for.
     """
     lacking = [name for name, value in about.items() if value is None]
-    asked = (name for name in blocks if name in include and (name != "reasons" or explain != "none"))
+    asked = [name for name in blocks if name in include and (name != "reasons" or explain != "none")]
     lacking += [name for name in asked if blocks[name] in (None, [])]
-    return [
+    whole = [
         {"field": name, **(_why_no_member(name, listed) if name in LOYALTY else _why(a, p, name))} for name in lacking
+    ]
+    return whole + [
+        {"field": f"{block}.{name}", **why}
+        for block, names in WITHIN.items()
+        if block in asked and blocks[block] is not None
+        for name, why in names.items()
+        if blocks[block][name] in (None, [])
     ]
 
 

@@ -77,6 +77,8 @@ def test_every_gap_is_explained_once(score: Score, name: str, explain: str) -> N
     result = score(name, explain=explain)["results"][0]
     told_of = [missing["field"] for missing in result["missing"]]
     empty = {key for key, value in result.items() if value in (None, [])} - {"missing", "warnings", "merged_from"}
+    within = [("clv", "low_365d"), ("clv", "high_365d"), ("next_order", "categories")]
+    empty |= {f"{block}.{name}" for block, name in within if result[block] and result[block][name] in (None, [])}
     assert sorted(told_of) == sorted(empty)
     assert {missing["why"] for missing in result["missing"]} <= set(get_args(Why))
 
@@ -119,6 +121,7 @@ def test_a_small_shops_reply_is_as_documented(
     assert result["basis"] == {"method": "light", "n": release.models.n}
     assert Clv.model_validate(result["clv"]).low_365d is None
     assert result["next_order"]["earliest_on"] is not None
+    assert {"clv.low_365d", "clv.high_365d"} <= {one["field"] for one in result["missing"]}
 
 
 # ---- what was asked for
@@ -131,7 +134,7 @@ def test_only_the_blocks_asked_for_are_given(score: Score, include: set[str]) ->
     part = score("weekly", explain="brief", include=sorted(include))["results"][0]
     for block in BLOCKS:
         assert part[block] == (whole[block] if block in include else [] if block in LISTS else None)
-    assert {one["field"] for one in part["missing"]} - set(LOYALTY) <= include
+    assert {one["field"].partition(".")[0] for one in part["missing"]} - set(LOYALTY) <= include
     assert {key: part[key] for key in whole if key not in (*BLOCKS, "missing")} == {
         key: value for key, value in whole.items() if key not in (*BLOCKS, "missing")
     }
