@@ -121,9 +121,12 @@ def backtest(
 
     home = Home.open()
     if question == "uplift":
+        _expect_none(question, {"--shop": shop, "FILES": files, "--cutoffs": cutoffs})
         found = _judged_table(home, table, treatment, control, outcome, ignore)
         told: dict[str, Any] = {"question": question, "shop": None, "protocol": "cross-fitting"}
     else:
+        of_a_table = {"--table": table, "--treatment": treatment, "--control": control, "--outcome": outcome}
+        _expect_none(question, {**of_a_table, "--ignore": ignore})
         name, found = _judged_shop(home, question, shop, files or [], cutoffs, protocol)
         told = {"question": question, "shop": name, "protocol": protocol, "season": found.season}
     rows = as_rows(found.rows)
@@ -136,6 +139,14 @@ def backtest(
         typer.echo(note)
     for cutoff, one in found.season.items():
         typer.echo(f"season {cutoff}: {one['why']}")
+
+
+def _expect_none(question: str, given: dict[str, object]) -> None:
+    """Refuse options that a question does not read: ignoring them would answer something else than was asked."""
+    from features.errors import BadInput
+
+    if read := [name for name, value in given.items() if value]:
+        raise BadInput(f"{question}: does not read {', '.join(read)}; `okaeri backtest --help` says what does")
 
 
 def _judged_shop(
