@@ -12,11 +12,12 @@ from features.shop import Shop
 from training import drift
 from training.baselines import columns_of
 from training.dataset import Past, is_active
-from training.fitting import having_ordered, place, with_orders
+from training.fitting import place
 from training.models.bundle import Models
 from training.models.inputs import HISTORY
 from training.models.next_purchase import HORIZONS
 from training.release import GOLDEN_ROWS
+from training.rungs import having_ordered, with_orders
 from training.season import learnt_span, season
 from training.splits import YOUNG_STEP_DAYS
 

@@ -1,8 +1,5 @@
 """Fitting every model of a release on rolling origins; the same code fits for the report and for the release."""
 
-from collections.abc import Collection
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,16 +10,13 @@ from features.errors import Refused
 from features.shop import Shop
 from training.baselines import columns_of
 from training.dataset import Past, is_active
-from training.labels import VALUE_DAYS, expect_complete, first_order_day
+from training.labels import VALUE_DAYS, first_order_day
 from training.models.btyd import Btyd
-from training.models.bundle import Models, Rung, Scores
+from training.models.bundle import Scores
 from training.models.churn import Churn
 from training.models.inputs import HISTORY, Inputs, history
-from training.models.light import Light
 from training.models.next_purchase import NextPurchase
-from training.models.prior import Prior
 from training.models.recommender import Lesson, Recommender
-from training.models.rule import Rule
 from training.models.second_order import SecondOrder
 from training.models.value import Value
 from training.splits import LEAST_HISTORY_DAYS, YOUNG_STEP_DAYS, Origins, origins_before
@@ -32,7 +26,6 @@ Matrix = NDArray[np.float64]
 # faults.md B2: below these the next lighter rung of the ladder is fitted and named.
 FEWEST_CUSTOMERS = 500
 FEWEST_POSITIVES = 50
-GAP_DAYS = 90.0  # where nobody has come back yet: a quarter, an engineering choice (2026-11-25)
 # With as many customers of one order their own model ranks as well as the general one: the simulated shop .897 against
 # .888, with 1,000 .914 against .911; the gift shop .567 and .568 (AUC of 90 days, four draws each, 2026-11-24).
 FEWEST_FIRSTS = 200
@@ -60,65 +53,6 @@ def place(shop: Shop, until: int, embargo_days: int) -> Origins:
     """Place the cut-offs of one question so that its outcomes are all known at ``until``."""
     lookback = shop.mapping.predict.lookback_days
     return origins_before(until, in_steps(embargo_days), first_order_day(shop), lookback)
-
-
-def fit_models(past: Past, until: int) -> Models:
-    """Fit everything from what was known at the start of business day ``until``.
-
-    Raises
-    ------
-    Refused
-        If no order was kept.
-    """
-    if past.purchases(until).empty:
-        raise Refused(f"{past.shop.name}: no order was kept; nothing can be learnt")
-    known, recommender = with_orders(past, until), fit_recommender(past, until)
-    rung, why = fit_rung(past, until), too_small(past, until)
-    scores = None if why else fit_scores(past, until)
-    return Models(scores, recommender, rung, len(known), usual_gap(known), past.horizon, why)
-
-
-def expect_same_inputs(past: Past, base: Models) -> None:
-    """Refuse to train a part beside models that mean something else by their inputs or their horizon.
-
-    Raises
-    ------
-    Refused
-        If the base has no full models, another horizon or other features.
-    """
-    features = tuple(catalog.model_inputs(past.shop.tables))
-    if base.scores is None:
-        raise Refused(f"the champion is of a smaller shop ({base.method}); nothing of it can be kept: train all models")
-    if base.horizon_days != past.horizon:
-        raise Refused(f"the champion's horizon is {base.horizon_days} days, now it is {past.horizon}; train all models")
-    if base.scores.inputs.features != features:
-        odd = sorted({*base.scores.inputs.features} ^ {*features}) or ["their order"]
-        raise Refused(f"the champion reads other features than there are now ({odd[0]}); train all models")
-
-
-def refit(past: Past, until: int, base: Models, parts: Collection[str]) -> Models:
-    """Fit some questions' models anew and take the rest, with what they all read, from a release's models.
-
-    Raises
-    ------
-    Refused
-        If the shop has become too small.
-    """
-    assert base.scores is not None  # as `expect_same_inputs` says
-    if why := too_small(past, until):
-        raise Refused(f"{past.shop.name}: {why}")
-    inputs, scores, recommender = base.scores.inputs, base.scores, base.recommender
-    if "churn" in parts:
-        scores = replace(scores, churn=fit_churn(past, inputs, until))
-    if "next-purchase" in parts:
-        scores = replace(scores, next_purchase=fit_next_purchase(past, inputs, until))
-    if "second-order" in parts:
-        scores = replace(scores, second_order=fit_second_order(past, inputs, until))
-    if "value" in parts:
-        scores = replace(scores, value=fit_value(past, inputs, until))
-    if "recommender" in parts:
-        recommender = fit_recommender(past, until)
-    return replace(base, scores=scores, recommender=recommender)
 
 
 def fit_recommender(past: Past, until: int) -> Recommender:
@@ -183,51 +117,6 @@ def too_small(past: Past, until: int) -> str:
         code = "" if few else "NO_POSITIVES: "  # faults.md B1
         return f"{code}{few} customers of the rarer outcome at {day}; the full models need {FEWEST_POSITIVES}"
     return ""
-
-
-def fit_rung(past: Past, until: int) -> Rung:
-    """Fit the first rung below the full models that the history carries; the last asks for nothing but an order."""
-    known = with_orders(past, until)
-    try:
-        return Light.fit(known, past.horizon)
-    except ValueError:  # too few came back
-        pass
-    rule = Rule.fit(known, past.horizon)
-    try:
-        return Prior.fit(past.rows(_whole_horizons(past, until), until), rule)
-    except Refused:
-        return rule
-
-
-def with_orders(past: Past, day: int) -> pd.DataFrame:
-    """Describe as of a day whoever had an order by then and may be learnt from; outcomes are not looked at."""
-    return having_ordered(past.learnable(day))
-
-
-def having_ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Keep who had an order, returned or not: they alone are scored."""
-    return frame[frame.order_days_all >= 1]
-
-
-def usual_gap(known: pd.DataFrame) -> float:
-    """Give the median of the customers' mean gaps, in days."""
-    gaps = known["gap_days_mean"].dropna()
-    return float(gaps.median()) if len(gaps) else GAP_DAYS
-
-
-def _whole_horizons(past: Past, until: int) -> tuple[int, ...]:
-    """Name as many cut-offs as the history allows, each with a whole horizon before ``until``.
-
-    Raises
-    ------
-    Refused
-        If not even one horizon lies between the first order and ``until``.
-    """
-    try:
-        return place(past.shop, until, past.horizon).all
-    except Refused:
-        expect_complete(past.shop, first_order_day(past.shop) + 1, past.horizon, until)
-        return (until - past.horizon,)
 
 
 def fit_inputs(past: Past, until: int) -> Inputs:

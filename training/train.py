@@ -12,7 +12,6 @@ from features.shop import Shop
 from training import card, contents, registry
 from training.dataset import Past
 from training.evaluation import QUESTIONS, Report, evaluate
-from training.fitting import expect_same_inputs, fit_models, refit
 from training.gate import Champion, Rules, Verdict, decide, load_rules
 from training.leaks import expect_no_leak
 from training.ledger import aliases, answering, folders, promote, remember_challenger
@@ -21,6 +20,7 @@ from training.models.held import load_held
 from training.models.parameters import AS_FOUND, Parameters
 from training.plots import churn_plots
 from training.release import Contents, Release, champion, open_release, write_release
+from training.rungs import expect_same_inputs, fit_models, refit
 from training.trial import against, checks, drifted, products_against
 
 Progress = Callable[[str], None]

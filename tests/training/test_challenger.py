@@ -143,7 +143,7 @@ def test_a_killed_trainings_run_is_marked_by_the_next(home, again, poor, monkeyp
 def test_a_lighter_rung_never_replaces_the_champion(home, large, again, monkeypatch):
     """B1: as if everybody came back in the window the full models would be calibrated on."""
     why = "NO_POSITIVES: 0 customers of the rarer outcome at 2024-12-03; the full models need 50"
-    monkeypatch.setattr("training.fitting.too_small", lambda past, until: why)
+    monkeypatch.setattr("training.rungs.too_small", lambda past, until: why)
     monkeypatch.setattr("training.train.evaluate", lambda *_: Report((), ()))
     told = again()
     assert (told["verdict"], told["kind"], told["method"]) == ("kept_champion", "lighter", "light")
@@ -152,7 +152,7 @@ def test_a_lighter_rung_never_replaces_the_champion(home, large, again, monkeypa
 
 
 def test_a_part_needs_a_champion_that_reads_the_same(large, again, monkeypatch, tmp_path):
-    monkeypatch.setattr("training.fitting.catalog.model_inputs", lambda tables: ["n_order_days"])
+    monkeypatch.setattr("training.rungs.catalog.model_inputs", lambda tables: ["n_order_days"])
     with pytest.raises(Refused, match=r"the champion reads other features than there are now \(.*\); train all models"):
         again("churn")
 

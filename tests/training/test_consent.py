@@ -13,8 +13,8 @@ from features.shop import open_shop
 from training import fitting
 from training.consent import withheld
 from training.dataset import Past
-from training.fitting import fit_models
 from training.release import _save_models
+from training.rungs import fit_models
 
 from .conftest import HEADER, MAPPING, NOW, PREDICT, ZERO, Line, at, order_lines
 

@@ -17,10 +17,11 @@ from training import train as training
 from training.baselines import columns_of
 from training.dataset import Past
 from training.evaluation import evaluate
-from training.fitting import FEWEST_CUSTOMERS, fit_models, with_orders
+from training.fitting import FEWEST_CUSTOMERS
 from training.ledger import list_releases
 from training.models.next_purchase import HORIZONS
 from training.release import champion, open_release
+from training.rungs import fit_models, with_orders
 from training.splits import STEP_DAYS
 
 from .conftest import MLFLOW_WARNS, RESAMPLES, WHEN, WHO, ZERO, Line, MakeShop, Trained
