@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.exclusions import out_of_stock, unwanted
+from features.products import said_of
 from features.shop import Shop
 from training.models.recommender import Recommender
 
@@ -32,8 +33,7 @@ def best_items(
     extended = recommender.extended(facts, day)
     hidden = unwanted(shop, shop.calendar.start(day)), out_of_stock(facts)
     items = extended.recommend(bought, day, customer_ids, TOP_ITEMS, *hidden)
-    category = items.product_id.map(facts.set_index("product_id").category).astype(object)
-    return items.assign(category=category.where(category.notna(), None))
+    return items.assign(category=said_of(items.product_id, facts, "category"))
 
 
 def likely_categories(items: Iterable[Mapping[str, Any]]) -> list[str]:

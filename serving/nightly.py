@@ -22,7 +22,7 @@ from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
 from features.members import members
-from features.products import products
+from features.products import products, said_of
 from features.shop import Shop, open_shop
 from features.volume import Volume, expect_usual_volume, volume
 from serving import tables
@@ -32,7 +32,7 @@ from serving.matured import matured, outcome
 from serving.moves import due_to
 from serving.policy.rules import Policy
 from serving.publication import POLICY, Publication, current_path, open_publication, previous, revisions, score_date
-from serving.replenishment import due_in_days, named, replenishment_due, usual_intervals
+from serving.replenishment import due_in_days, replenishment_due, usual_intervals
 from training import drift
 from training.release import Release, champion, open_release
 from training.season import season_of
@@ -183,12 +183,9 @@ def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd
     rows = rows_of(night.shop, frame, night.day, due_in_days(due, customers, night.day))
     answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
-    return (
-        answered,
-        best_items(recommender, night.shop, night.day, bought, facts, agreed),
-        named(due[due.customer_id.isin(agreed)], night.shop),
-        rows,
-    )
+    items = best_items(recommender, night.shop, night.day, bought, facts, agreed)
+    due = due.assign(name=said_of(due.product_id, facts, "name"))
+    return answered, items, due[due.customer_id.isin(agreed)], rows
 
 
 def rows_of(shop: Shop, frame: pd.DataFrame, day: int, due_in: NDArray[np.float64]) -> Rows:

@@ -1,11 +1,9 @@
 """When a customer's products run out: by own intervals, by what the shop says of the product, by others' intervals."""
 
-import duckdb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.shop import Shop
 from training.models.recommender import Recommender
 
 FEWEST_ORDER_DAYS = 4  # three own gaps at least: with two, 7 % were bought within the window, with three 18 %
@@ -81,20 +79,3 @@ def due_in_days(due: pd.DataFrame, customer_ids: NDArray[np.object_], day: int) 
     nearest = offset.loc[offset.abs().groupby(due.customer_id).idxmin()]
     by_customer = pd.Series(nearest.to_numpy(dtype=np.float64), index=due.customer_id.loc[nearest.index])
     return by_customer.reindex(customer_ids).to_numpy()
-
-
-def named(due: pd.DataFrame, shop: Shop) -> pd.DataFrame:
-    """Add each product's ``name`` as the newest load of the shop's list tells it; ``None`` where it does not."""
-    parts = [str(path) for path in shop.parts("products")]
-    if not parts:
-        return due.assign(name=None)
-    with duckdb.connect() as con:
-        con.register("due", due[["product_id"]].drop_duplicates())
-        told = con.execute(
-            "SELECT product_id, name FROM read_parquet($parts, filename = true, union_by_name = true)"
-            " SEMI JOIN due USING (product_id)"
-            " QUALIFY row_number() OVER (PARTITION BY product_id ORDER BY filename DESC, name) = 1",
-            {"parts": parts},
-        ).df()
-    names = told.set_index("product_id").name
-    return due.assign(name=due.product_id.map(names).astype(object).where(lambda name: name.notna(), None))

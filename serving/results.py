@@ -71,10 +71,13 @@ def results(answered: Answers, around: Around, asked: Asked) -> list[dict[str, A
     told: list[list[Reason]] = [[] for _ in range(n)]
     if wanted:
         told = reasons(answered, around.release, range(n), most, asked.lang, around.due, around.calendar)
-    return [_result(answered, p, around, asked, [vars(reason) for reason in told[p]]) for p in range(n)]
+    is_foreseen = around.foresees(answered.day)
+    return [_result(answered, p, around, asked, is_foreseen, [vars(reason) for reason in told[p]]) for p in range(n)]
 
 
-def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[str, Any]]) -> dict[str, Any]:
+def _result(
+    a: Answers, p: int, around: Around, asked: Asked, is_foreseen: bool, told: list[dict[str, Any]]
+) -> dict[str, Any]:
     customer = str(a.customer_id[p])
     blocks: dict[str, Any] = {
         "churn": _churn(a, p, around.release),
@@ -98,7 +101,7 @@ def _result(a: Answers, p: int, around: Around, asked: Asked, told: list[dict[st
     about = _about(a, p, around, asked)
     lacking = missing(a, p, about, blocks, around.listed, asked.include, asked.explain)
     blocks = {name: value if name in asked.include else [] if name in LISTS else None for name, value in blocks.items()}
-    return about | blocks | {"missing": lacking, "warnings": warnings(a, p, around.foresees(a.day), asked.lang)}
+    return about | blocks | {"missing": lacking, "warnings": warnings(a, p, is_foreseen, asked.lang)}
 
 
 def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:

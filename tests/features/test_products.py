@@ -1,9 +1,10 @@
 """What the shop says of its products, and what must not be shown: worked by hand, as of a day."""
 
+import pandas as pd
 import pytest
 
 from features.exclusions import COMPLAINED_DAYS, RETURNED_DAYS, out_of_stock, unwanted
-from features.products import COLUMNS, products
+from features.products import COLUMNS, products, said_of
 from tests.worlds import HEAD, Toy, at, instant, number
 
 MAPPING = (
@@ -100,3 +101,11 @@ def test_what_was_given_back_lately_and_not_bought_since_is_unwanted(toy, lines,
 def test_what_was_complained_of_is_unwanted(toy, word, day, is_unwanted):
     bring(toy, order_lines=[bought("tea", 1)], feedback=[f"ann,{word},tea,{at(4)},", f"ben,{word},,{at(4)},"])
     assert unwanted(toy.shop, instant(day)).product_id.tolist() == (["tea"] if is_unwanted else [])
+
+
+def test_products_are_named_as_the_newest_list_names_them(tmp_path):
+    toy = Toy(tmp_path, mapping=MAPPING.replace(b"category: category", b"name: category"))
+    bring(toy, order_lines=[bought("tea", 1)], products=["tea,Tea,,,,,", "cup,Cup,,,,,", "pot,Pot,,,,,"])
+    bring(toy, products=["tea,Green tea,,,,,", "pot,,,,,,"])
+    found = said_of(pd.Series(["tea", "cup", "pot", "jug"]), products(toy.shop, instant(20)), "name")
+    assert found.tolist() == ["Green tea", "Cup", None, None]

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.calendar import day_number
 from features.home import Home
 from serving.nightly import nightly
-from serving.publication import ByCustomer, Publication, current
+from serving.publication import Publication, current
 from serving.reasons import SENTENCES, Reason, _months_running, reasons
-from serving.replenishment import named
 from serving.words import REASONS, Language, say_date
 from training.models.churn import Churn
 from training.release import Release
@@ -240,18 +238,6 @@ def test_what_runs_out_is_said_of_the_weekly_customer(score: Score, published: P
         "runs_out", "tea-of-week due to run out 2025-01-01", 2,
     )  # fmt: skip
     assert published.table("replenishment_due").name.isna().all()  # the shop has no list of products
-
-
-def test_products_are_named_as_the_newest_list_names_them(tmp_path: Any) -> None:
-    lists = [tmp_path / f"{n}.parquet" for n in (1, 2)]
-    pd.DataFrame({"product_id": ["a", "b", "c"], "name": ["Tea", "Cup", "Pot"]}).to_parquet(lists[0])
-    pd.DataFrame({"product_id": ["a", "c"], "name": ["Green tea", None]}).to_parquet(lists[1])
-    due = pd.DataFrame(
-        {"customer_id": list("1234"), "product_id": list("abcd"), "due_day": day_number(date(2026, 1, 1))}
-    )
-    found = named(due, SimpleNamespace(parts=lambda table: lists))  # type: ignore[arg-type]
-    assert found["name"].tolist() == ["Green tea", "Cup", None, None]
-    assert ByCustomer(found)["1"][0]["name"] == "Green tea"
 
 
 def test_a_small_shop_is_explained_by_the_facts(changed: Change, release: Release, shop: Any) -> None:
