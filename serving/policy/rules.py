@@ -19,7 +19,8 @@ Kind = Literal[
     "replenishment", "birthday", "anniversary", "tier", "points_expiring", "cart", "new_product", "win_back",
 ]  # fmt: skip
 Incentive = Literal[
-    "none", "content", "points", "early_access", "free_shipping", "coupon", "gift", "experience", "service", "staff_call",
+    "none", "content", "points", "early_access", "free_shipping", "coupon", "gift", "experience", "service",
+    "staff_call",
 ]  # fmt: skip
 ChannelName = Literal["email", "line", "push", "sms", "web", "insert", "postal", "phone", "store"]
 Anchor = Literal[
