@@ -79,9 +79,9 @@ def warnings(a: Answers, p: int, foresees: bool, lang: Language) -> list[str]:
     """
     notes = []
     if a.status[p] != "unknown_customer":
-        if a.control[p]:
+        if a.decisions.control[p] or a.decisions.choice.withheld[p]:
             notes.append(say(CONTROL_NOTE, lang))
-        if a.reached is None:
+        if "consents" not in a.decisions.case.around.tables:
             notes.append(say(CONSENT_NOTE, lang))
         if a.status[p] == "stale_features":
             notes.append(say(STALE_NOTE, lang))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ class Option:
     """One scenario with one offer, or with a message alone (``offer`` is ``None``)."""
 
     scenario: str
-    kind: Kind
+    kind: Kind | Literal["none"]
     purpose: Purpose
     offer: str | None
     incentive: Incentive
@@ -170,7 +170,7 @@ def _windows(
 def _reckoned(
     policy: Policy, options: Sequence[Option], channels: Sequence[ChannelName], customer: Places, option: Places,
     channel: Places, worth: Worth, lifts: Lifts,
-) -> dict[str, NDArray[np.generic]]:  # fmt: skip
+) -> dict[str, NDArray[Any]]:  # fmt: skip
     """Reckon chances, costs and net values; of what is owed to the customer the cost alone counts."""
     m = len(customer)
     p, revenue, margin = (values[customer] for values in worth)
@@ -226,7 +226,7 @@ def _costs(offer: Offer | None, revenue: Matrix) -> tuple[Matrix, Matrix]:
     fixed = nothing + (offer.cost or 0.0)
     if offer.type == "points":  # granted at once, used by some
         return fixed + (offer.value or 0.0) * offer.redemption, nothing
-    per_order = offer.value or 0.0
+    per_order = nothing + (offer.value or 0.0)
     if offer.percent is not None:
         per_order = np.maximum(np.nan_to_num(revenue), offer.min_spend) * offer.percent / 100
-    return fixed, nothing + per_order * offer.redemption
+    return fixed, per_order * offer.redemption

@@ -1,4 +1,4 @@
-"""Who gets what: of the candidates that no guard blocks, the one that earns most within purpose, priority and limits."""
+"""Who gets what: of what no guard blocks, the candidate that earns most within purpose, priority and limits."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -69,10 +69,12 @@ def choose(
         chosen, prices, used, bound, earned, short = _allocated(c, rows, value, tonight.limits, n)
     else:
         prices, used, bound, earned = dict(tonight.prices), {}, 0.0, 0.0
-        short = _no_room(tonight.limits)
+        short = _no_room(tonight.limits, len(c))
         chosen = _best(c, open_ & (short < 0), value, _priced(value, tonight.limits, prices), n)
         short = np.where(
-            open_ & (short < 0) & _too_dear(c, value, tonight.limits, prices), _dearest(tonight.limits, prices), short
+            open_ & (short < 0) & _too_dear(c, value, tonight.limits, prices),
+            _dearest(tonight.limits, prices, len(c)),
+            short,
         )
     states = _with_limits(found, short, tonight.limits, open_)
     would = _best(c, free & is_held[c.customer], value, _priced(value, tonight.limits, prices), n)
@@ -141,9 +143,9 @@ def _priced(value: Matrix, limits: Sequence[Limit], prices: Mapping[str, float])
     return out
 
 
-def _no_room(limits: Sequence[Limit]) -> Places:
+def _no_room(limits: Sequence[Limit], m: int) -> Places:
     """Name the first limit that has no room for a candidate, or -1."""
-    out = np.full(len(limits[0].use) if limits else 0, -1, np.intp)
+    out = np.full(m, -1, np.intp)
     for place in reversed(range(len(limits))):
         out[limits[place].use > limits[place].left] = place
     return out
@@ -153,10 +155,10 @@ def _too_dear(c: Candidates, value: Matrix, limits: Sequence[Limit], prices: Map
     return np.asarray(~c.must & (value > 0) & (_priced(value, limits, prices) <= 0), np.bool_)
 
 
-def _dearest(limits: Sequence[Limit], prices: Mapping[str, float]) -> Places:
+def _dearest(limits: Sequence[Limit], prices: Mapping[str, float], m: int) -> Places:
     """Name the limit that costs each candidate most."""
     if not limits:
-        return np.empty(0, np.intp)
+        return np.full(m, -1, np.intp)
     costs = np.array([prices.get(limit.name, 0.0) * limit.use for limit in limits])
     return np.asarray(costs.argmax(axis=0), np.intp)
 

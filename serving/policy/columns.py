@@ -87,7 +87,6 @@ CUSTOMER: dict[str, Column] = {
     "clv_grade": Column("number", ("LTVランク(5が最高)", "CLV grade (5 best)")),
     "at_risk_365d": Column("number", ("離脱で失う見込み金額", "Value at risk, 365 days")),
     "promo_share": Column("number", ("セール・クーポン利用率", "Share of orders with a discount"), "share"),
-    "is_subscriber": Column("boolean", ("定期購入中", "On subscription")),
     "subscription_active": Column("boolean", ("定期購入中", "On subscription")),
     "is_bot": Column("boolean", ("個人でない可能性", "Hardly a person")),
     "action_scenario": Column("text", ("今夜のシナリオ", "Tonight's scenario")),

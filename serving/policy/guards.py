@@ -89,7 +89,7 @@ class Case:
         """Tell which candidates go over a channel."""
         if channel not in self.c.channels:
             return self.none()
-        return self.c.channel == self.c.channels.index(channel)
+        return np.asarray(self.c.channel == self.c.channels.index(channel), np.bool_)
 
     def theirs(self, per_customer: NDArray[Any]) -> NDArray[Any]:
         """Give each candidate its customer's value."""
@@ -158,10 +158,10 @@ def withheld(policy: Policy, c: Candidates, ids: NDArray[np.object_], everywhere
 def consent_channel(case: Case) -> Verdict:
     """Advertising needs a yes for its channel, a survey that nobody said no; service needs neither."""
     fails = case.none()
-    for channel in CONSENTED:
-        said = case.facts.get(f"consent_marketing_{channel}")
-        if said is not None:
-            word, here = case.theirs(said), case.over(channel)
+    for name in case.c.channels:
+        said = case.facts.get(f"consent_marketing_{name}")
+        if name in CONSENTED and said is not None:
+            word, here = case.theirs(said), case.over(name)
             fails |= here & ((case.is_marketing & ~(word == 1)) | (~case.is_service & (word == 0)))
     return Verdict(fails)
 

@@ -38,15 +38,27 @@ def spent(contacts: pd.DataFrame, calendar: BusinessCalendar, day: int) -> Spent
     )
 
 
-def limits_of(policy: Policy, c: Candidates, before: Spent, codes: Mapping[str, int]) -> list[Limit]:
-    """List what tonight's choices draw on; ``codes`` counts the codes left of each offer with a pool of them."""
+def limits_of(
+    policy: Policy, c: Candidates, before: Spent, codes: Mapping[str, int], left_now: Mapping[str, float] | None = None
+) -> list[Limit]:
+    """List what tonight's choices draw on.
+
+    Parameters
+    ----------
+    codes
+        The codes left of each offer with a pool of them.
+    left_now
+        What is left of each limit, where that is known better than by what was spent before.
+    """
+    known = left_now or {}
     one, offer, channel = np.ones(len(c)), c.of("offer"), np.array(c.channels, object)[c.channel]
     budget = policy.budget
     found = []
 
     def limit(name: str, left: float | None, use: np.ndarray, where: Flags | None = None) -> None:
         if left is not None:
-            found.append(Limit(name, max(float(left), 0.0), np.where(True if where is None else where, use, 0.0)))
+            room = max(float(known.get(name, left)), 0.0)
+            found.append(Limit(name, room, np.where(True if where is None else where, use, 0.0)))
 
     limit("budget.per_night", budget.per_night, c.cost)
     limit("budget.per_month", None if budget.per_month is None else budget.per_month - before.cost, c.cost)

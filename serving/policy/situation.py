@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,16 @@ Words = NDArray[np.object_]
 Flags = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
-OCCASIONS = {
-    "customer_id": object, "event": object, "at": float, "order_id": object, "promised_at": float,
-    "delivered_at": float, "score": float, "open_ticket": bool, "tags": object, "product_id": object,
+Kind = Literal["text", "number", "flag"]
+Table = Mapping[str, NDArray[Any]]  # columns of one length, ``customer_id`` among them
+
+OCCASIONS: dict[str, Kind] = {
+    "event": "text", "at": "number", "order_id": "text", "promised_at": "number", "delivered_at": "number",
+    "score": "number", "open_ticket": "flag", "tags": "text",
 }  # fmt: skip
-CONTACTS = {
-    "customer_id": object, "at": float, "scenario": object, "offer_id": object, "channel": object,
-    "withheld": bool, "redeemed_at": float, "decision_id": object,
+CONTACTS: dict[str, Kind] = {
+    "at": "number", "scenario": "text", "offer_id": "text", "channel": "text", "withheld": "flag",
+    "redeemed_at": "number", "decision_id": "text",
 }  # fmt: skip
 
 
@@ -28,33 +32,69 @@ class Events:
     """Rows of a table about the customers asked, sorted by customer: whose each is, and its columns."""
 
     customer: Places
-    columns: Mapping[str, NDArray[np.generic]]
+    columns: Mapping[str, NDArray[Any]]
 
-    def __getitem__(self, name: str) -> NDArray[np.generic]:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
 
     def __len__(self) -> int:
         return len(self.customer)
 
-    def where(self, which: Flags) -> "Events":
+    def where(self, which: Flags | Places) -> "Events":
         return Events(self.customer[which], {name: values[which] for name, values in self.columns.items()})
 
 
-def events(table: pd.DataFrame, ids: Words, names: Mapping[str, type]) -> Events:
+def events(table: Table, ids: Words, names: Mapping[str, Kind]) -> Events:
     """Take the rows of the customers asked, in their order; a column the table lacks is empty."""
-    place = pd.Index(ids).get_indexer(pd.Index(table["customer_id"])) if len(table) else np.empty(0, np.intp)
+    place = _places(table, ids)
     order = np.argsort(place, kind="stable")
     order = order[place[order] >= 0]
-    columns = {name: _column(table, name, kind)[order] for name, kind in names.items() if name != "customer_id"}
+    n = len(place)
+    columns = {name: table[name][order] if name in table else _empty(kind, n)[order] for name, kind in names.items()}
     return Events(place[order], columns)
 
 
-def _column(table: pd.DataFrame, name: str, kind: type) -> NDArray[np.generic]:
-    if name in table.columns:
-        values = table[name].astype(object).where(table[name].notna(), None) if kind is object else table[name]
-        return np.asarray(values.fillna(False) if kind is bool else values, dtype=kind)
-    empty = {object: None, float: np.nan, bool: False}[kind]
-    return np.full(len(table), empty, dtype=kind)
+def _places(table: Table, ids: Words) -> Places:
+    """Give each row's customer as a position among those asked, -1 for anybody else."""
+    theirs = table.get("customer_id")
+    if theirs is None or not len(theirs):
+        return np.empty(0, np.intp)
+    return np.asarray(pd.Index(ids).get_indexer(pd.Index(theirs)), np.intp)
+
+
+def _empty(kind: Kind, n: int) -> NDArray[Any]:
+    if kind == "text":
+        return np.full(n, None, object)
+    return np.zeros(n, np.bool_) if kind == "flag" else np.full(n, np.nan)
+
+
+def columns_of(frame: pd.DataFrame) -> Table:
+    """Give a table's columns as arrays: texts with ``None`` for none, dates as days since 1970, numbers as doubles."""
+    return {str(name): _column(str(name), frame[name]) for name in frame.columns}
+
+
+def _column(name: str, column: Any) -> NDArray[Any]:
+    if column.dtype.kind == "b":
+        return np.asarray(column, np.bool_)
+    if column.dtype.kind in "fiu":
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan), np.float64)
+    if name.endswith("_on"):
+        found = pd.to_datetime(column, errors="coerce").to_numpy(dtype="datetime64[D]")
+        return np.where(np.isnat(found), np.nan, found.astype(np.float64))
+    return np.asarray(column.astype(object).where(column.notna(), None), object)
+
+
+class Sorted:
+    """A table's columns, sorted by customer, from which the rows of a few customers are cut."""
+
+    def __init__(self, table: Table) -> None:
+        self._columns, self.ids = table, table.get("customer_id", np.empty(0, object))
+
+    def of(self, ids: Words) -> Table:
+        """Give the rows of some customers."""
+        starts, ends = np.searchsorted(self.ids, ids, "left"), np.searchsorted(self.ids, ids, "right")
+        rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)]) if len(ids) else starts
+        return {name: values[rows] for name, values in self._columns.items()}
 
 
 @dataclass(frozen=True)
@@ -71,8 +111,8 @@ class Situation:
     standing: Mapping[str, Matrix] = field(default_factory=dict)
     words: Mapping[str, Words] = field(default_factory=dict)
     numbers: Mapping[str, Matrix] = field(default_factory=dict)
-    occasions: Events = field(default_factory=lambda: events(pd.DataFrame(), np.empty(0, object), OCCASIONS))
-    contacts: Events = field(default_factory=lambda: events(pd.DataFrame(), np.empty(0, object), CONTACTS))
+    occasions: Events = field(default_factory=lambda: events({}, np.empty(0, object), OCCASIONS))
+    contacts: Events = field(default_factory=lambda: events({}, np.empty(0, object), CONTACTS))
 
     def some(self, at: Places) -> "Situation":
         """Keep the customers at some positions, without what happened to them or was sent."""
@@ -91,46 +131,35 @@ class Situation:
 
 
 def situation(
-    ids: Words,
-    tables: Collection[str],
-    *,
-    occasions: pd.DataFrame,
-    standing: pd.DataFrame,
-    contacts: pd.DataFrame,
-    members: pd.DataFrame,
+    ids: Words, tables: Collection[str], occasions: Table, standing: Table, contacts: Table, members: Table
 ) -> Situation:
     """Gather what stands around customers from tables with a ``customer_id`` each; who is not in one is unknown there.
 
-    ``members`` has a row per customer: text columns become ``words``, dates and numbers ``numbers``.
+    ``standing`` and ``members`` have a row per customer; of members texts become ``words``, all else ``numbers``.
     """
-    facts = _numbers(standing, ids)
-    told = members.drop_duplicates("customer_id").set_index("customer_id").reindex(ids) if len(members) else members
-    words, numbers = {}, {}
-    for name in [n for n in told.columns if n != "customer_id"]:
-        column = told[name]
-        if column.dtype.kind in "fiub":
-            numbers[str(name)] = column.to_numpy(dtype=np.float64)
-        elif str(name).endswith("_on"):
-            numbers[str(name)] = _days(column)
-        else:
-            words[str(name)] = column.astype(object).where(column.notna(), None).to_numpy()
+    told = of_each(members, ids)
     return Situation(
-        len(ids), frozenset(tables), facts, words, numbers,
-        events(occasions, ids, OCCASIONS), events(contacts, ids, CONTACTS),
-    )  # fmt: skip
+        len(ids),
+        frozenset(tables),
+        of_each(standing, ids),
+        {name: values for name, values in told.items() if values.dtype == object},
+        {name: values for name, values in told.items() if values.dtype != object},
+        events(occasions, ids, OCCASIONS),
+        events(contacts, ids, CONTACTS),
+    )
 
 
-def _numbers(table: pd.DataFrame, ids: Words) -> dict[str, Matrix]:
-    if not len(table.columns):
-        return {}
-    told = table.set_index("customer_id").reindex(ids)
-    return {str(name): told[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in told.columns}
-
-
-def _days(column: "pd.Series[object]") -> Matrix:
-    """Number dates in days since 1970, NaN where there is none."""
-    found = pd.to_datetime(column, errors="coerce").to_numpy(dtype="datetime64[D]")
-    return np.where(np.isnat(found), np.nan, found.astype(np.float64))
+def of_each(table: Table, ids: Words) -> dict[str, NDArray[Any]]:
+    """Give the columns of a table with a row per customer, in the order asked."""
+    place = _places(table, ids)
+    known = place >= 0
+    out = {}
+    for name, values in table.items():
+        if name != "customer_id":
+            column = _empty("text" if values.dtype == object else "number", len(ids))
+            column[place[known]] = values[known]
+            out[name] = column
+    return out
 
 
 def nth_newest(sent: Events, which: Flags, nth: int, n: int) -> Matrix:

@@ -15,7 +15,7 @@ from features.door.ingest import Ledger, ingest
 from features.door.mapping_file import parse_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
-from serving.policy.rules import DEFAULT, load_policy
+from serving.policy.reading import DEFAULT, load_policy
 
 MACHINE_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST = date(2024, 1, 1)
