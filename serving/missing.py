@@ -50,7 +50,7 @@ def missing(
 
 
 def _why_no_member(name: str, listed: Collection[str]) -> dict[str, str | None]:
-    if name in OF_TIERS:
+    if name in OF_TIERS and name not in listed:
         return {"why": "no_table", "needs": "tiers in the policy"}
     if name not in listed:
         return {"why": "no_table", "needs": f"customers.{name}"}

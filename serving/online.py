@@ -25,11 +25,11 @@ from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
 from serving.forget import forget
-from serving.missing import LOYALTY
+from serving.missing import LOYALTY, OF_TIERS
 from serving.policy.decisions import Purse
 from serving.policy.moment import Moment
 from serving.policy.narrow import narrow
-from serving.policy.rules import PURPOSES, Policy
+from serving.policy.rules import Policy
 from serving.publication import Publication, current
 from serving.results import BLOCKS, Around, Asked, items_shown, results
 from serving.schemas import RecommendRequest, Refused, ScoreRequest
@@ -222,7 +222,8 @@ class Online:
 
     def _policy(self, request: ScoreRequest) -> Policy:
         """Narrow the policy to the campaign, channels and offers asked for."""
-        chosen = [s for s in self.policy.scenarios if PURPOSES.index(s.purpose) <= PURPOSES.index(request.purpose)]
+        whole = request.purpose == "marketing"  # one decision over all purposes, unless another is asked for
+        chosen = [s for s in self.policy.scenarios if whole or s.purpose == request.purpose]
         if request.campaign_id is not None:
             _expect(request.campaign_id, [s.id for s in self.policy.scenarios], "campaign_id")
             chosen = [self.policy.scenario(request.campaign_id)]
@@ -261,8 +262,12 @@ class Online:
         origin = "night" if policy is self.policy and day == self.publication.day else "live"
         return Around(
             self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden,
-            self._others, self.members, listed(self.shop),
+            self._others, self.members, self._listed(),
         )  # fmt: skip
+
+    def _listed(self) -> frozenset[str]:
+        """Name the facts of members that the shop's list or the policy's tiers tell."""
+        return listed(self.shop) | (frozenset(("tier", *OF_TIERS)) if self.policy.tiers else frozenset())
 
     def _orders(self, ids: list[str]) -> list[Reply]:
         """List a person's latest orders as the shop wrote them."""
