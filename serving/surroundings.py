@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from features.contact_history import contact_history
-from features.occasions import occasions
-from features.standing import standing
-from features.tiers import spend_tiers
 
+from features.contact_history import contact_history
 from features.interactions import main_category
 from features.members import members
+from features.occasions import occasions
 from features.shop import Shop
+from features.standing import standing
+from features.tiers import spend_tiers
 from serving.policy.decisions import Night
 from serving.policy.rules import Policy
 from serving.policy.situation import Situation, Sorted, Table, Words, columns_of, of_each, situation
@@ -35,7 +35,7 @@ class Surroundings:
     occasions: pd.DataFrame
     standing: pd.DataFrame
     contacts: pd.DataFrame
-    members: pd.DataFrame  # the columns of MEMBER that are known
+    members: pd.DataFrame  # with the columns of MEMBER
 
     def of(self, ids: Words, tables: Collection[str]) -> Situation:
         """Give what stands around customers."""
@@ -82,8 +82,7 @@ def _members(shop: Shop, day: int, policy: Policy, bought: pd.DataFrame, facts: 
         levels = [(level.id, level.from_) for level in policy.tiers.levels]
         ranked = spend_tiers(shop, day, policy.tiers.window // DAY, levels, policy.tiers.review_on)
         told = told.drop(columns="tier").merge(ranked, on="customer_id", how="outer")
-    known = [name for name in MEMBER if name in told.columns]
-    result: pd.DataFrame = told[["customer_id", *known]].sort_values("customer_id", ignore_index=True)
+    result: pd.DataFrame = told.reindex(columns=["customer_id", *MEMBER]).sort_values("customer_id", ignore_index=True)
     return result
 
 
@@ -94,8 +93,7 @@ class Kept:
         self._tables = frozenset(tables)
         self._found: Mapping[str, Sorted] = {name: Sorted(columns_of(night.table(name))) for name in KEPT}
         scores = night.table("customer_scores")
-        known = [name for name in MEMBER if name in scores.columns]
-        self._members = Sorted(columns_of(scores[["customer_id", *known]]))
+        self._members = Sorted(columns_of(scores[["customer_id", *MEMBER]]))
 
     def of(self, ids: Words, since: Table | None = None) -> Situation:
         """Give what stands around customers; ``since`` are contacts made after the night."""

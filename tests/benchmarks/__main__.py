@@ -27,8 +27,10 @@ from features.home import Home
 from features.interactions import interactions
 from features.shop import open_shop
 from serving.answers import Rows, answers
+from serving.policy.moment import Moment
 from serving.publication import current
 from serving.results import Around, Asked, results
+from serving.surroundings import Kept
 from training.models.topn import top_n
 from training.release import champion, open_release
 
@@ -82,18 +84,19 @@ def score(home: Home, rounds: int) -> list[dict[str, Any]]:
     assert night is not None and release.models.scores is not None
     store, policy, models = Store.open(home, shop), night.policy, release.models.scores
     frame = feature_frame(shop, shop.calendar.start(night.day))
+    kept = Kept(night, shop.tables)
     out = []
     for name, n in (("score", 1), ("score_1000", 1000)):
         ids = frame.customer_id.tolist()[:n]
         latest = store.latest(ids)
         day = np.full(len(ids), night.day, np.int64)
-        given = Rows(latest.customer_id, latest.found, day, latest.columns, np.full(len(ids), np.nan))
+        given = Rows(latest.customer_id, latest.found, day, latest.columns, kept.of(latest.customer_id))
         columns = latest.columns | catalog.derive(latest.columns, float(night.day), release.facts["tables"])
         x = models.inputs.matrix(columns)
         around = Around(shop.calendar, policy, release)
 
         def ours(given: Rows = given, around: Around = around) -> object:
-            return results(answers(given, release, policy, night.day, night.day), around, Asked())
+            return results(answers(given, release, policy, Moment.night(shop.calendar, night.day)), around, Asked())
 
         def models_alone(x: np.ndarray = x) -> object:  # type: ignore[type-arg]
             value = models.value.predict(x, models.inputs.names) if models.value else None

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.answers import Rows, answers
 from serving.online import Online
 from serving.publication import Publication
 from serving.reasons import OWN_PAST
-from serving.replenishment import ACTED_ON, due_in_days, replenishment_due
+from serving.replenishment import ACTED_ON, replenishment_due
 from serving.replies import Clv, ScoreReply, Why
 from serving.results import BLOCKS, LISTS, LOYALTY, Around, Asked, results
 from serving.schemas import Block, RecommendRequest, Refused, ScoreRequest
@@ -495,15 +494,10 @@ def test_no_order_of_the_day_itself_or_later_is_shown(online: Online, files: Any
     assert view is None or all(order["ordered_at"] < "2024-12-29T20:00:00" for order in view["orders"])
 
 
-def test_nothing_due_breaks_nothing(release: Release, frame: pd.DataFrame) -> None:
+def test_nothing_due_breaks_nothing(changed: Change) -> None:
     """A shop where no product has a rhythm yet."""
-    due = replenishment_due(bought_on([3]), USUAL, told.D)
-    who = np.array(["weekly", "b"], dtype=object)
-    assert due.empty and np.isnan(due_in_days(due, who, told.D)).all()
-    rows = frame[frame.customer_id == "weekly"]
-    columns = {name: rows[name].to_numpy() for name in release.stored_features}
-    one = Rows(who[:1], np.array([True]), np.array([told.D]), columns, due_in_days(due, who[:1], told.D))
-    assert answers(one, release, POLICY, told.D, told.D).choice.tolist() == [0]
+    assert replenishment_due(bought_on([3]), USUAL, told.D).empty
+    assert changed().decisions.choice.chosen.tolist() == [-1]
 
 
 USUAL = pd.DataFrame({"product_id": ["p"], "cycle_days": [12.0], "again": [0.25], "lasts_days": [np.nan]})
@@ -530,8 +524,6 @@ def test_when_a_product_runs_out_by_hand(days: list[int], expected: tuple[int, f
     due = replenishment_due(bought_on(days), USUAL, told.D)
     found = [(int(row.due_day) - told.D, row.window_days, row.basis) for row in due.itertuples()]
     assert found == ([] if expected is None else [(*expected, "own_interval")])
-    soonest = due_in_days(due, np.array(["a"], dtype=object), told.D)
-    np.testing.assert_array_equal(soonest, [np.nan if expected is None else expected[0]])
 
 
 @pytest.mark.parametrize(
@@ -551,5 +543,3 @@ def test_others_intervals_and_labels_by_hand(
     due = replenishment_due(bought_on(days, quantity), USUAL.assign(**usual), told.D)
     found = [(int(row.due_day) - told.D, row.window_days, row.basis) for row in due.itertuples()]
     assert found == ([] if expected is None else [expected])
-    acted_on = expected is not None and expected[2] != "category_interval"
-    assert np.isfinite(due_in_days(due, np.array(["a"], dtype=object), told.D)).tolist() == [acted_on]
