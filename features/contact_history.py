@@ -44,7 +44,7 @@ def write_reactions(con: Connection, kinds: Sequence[str]) -> None:
     It is to the contact it names; else to the newest one, of its day or before, of the decision it names; else of the
     campaign and customer. `reactions`: customer_id, kind, at, contact_id and channel (NULL where there is no contact).
     """
-    con.execute(f"CREATE TEMP TABLE sent AS {_contacts()}")
+    con.execute(f"CREATE TEMP VIEW sent AS {_contacts()}")
     con.execute(
         "CREATE TEMP TABLE said AS SELECT row_number() OVER () AS n, contact_id, decision_id, campaign_id, customer_id,"
         " kind, responses.at, day FROM responses WHERE kind IN (SELECT unnest($kinds))",
@@ -68,9 +68,10 @@ def _contacts() -> str:
 def _newest_of(keys: Sequence[str]) -> str:
     """Select, for reactions that have no contact yet, the newest one of the same keys on their day or before."""
     named = ", ".join(keys)
-    same = " AND ".join(f"said.{key} = last.{key}" for key in keys)
+    same = " AND ".join(f"lost.{key} = last.{key}" for key in keys)
+    lost = "(FROM said WHERE n NOT IN (SELECT n FROM whose))"
     return (
-        f"SELECT n, last.contact_id FROM (FROM said WHERE n NOT IN (SELECT n FROM whose)) said ASOF JOIN"
-        f" (SELECT {named}, day, max({{'at': sent.at, 'id': contact_id}}).id AS contact_id FROM sent"
-        f" GROUP BY {named}, day) last ON {same} AND said.day >= last.day"
+        f"SELECT n, last.contact_id FROM {lost} lost ASOF JOIN"
+        f" (SELECT {named}, day, max({{'at': sent.at, 'id': contact_id}})['id'] AS contact_id FROM sent"
+        f" SEMI JOIN {lost} USING ({named}) GROUP BY {named}, day) last ON {same} AND lost.day >= last.day"
     )

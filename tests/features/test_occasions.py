@@ -3,22 +3,15 @@
 import math
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from features.calendar import day_number
-from features.door.ingest import ingest
-from features.door.mapping_file import load_mapping, mapping_path
-from features.home import Home
-from features.identity import persons
 from features.occasions import EVENTS, occasions
-from features.shop import open_shop
-from features.simulate import simulate
 from tests.features.test_frame import one_order
-from tests.features.whole import Whole
-from tests.worlds import HEAD, NOW, at, instant, lake_rows, number
+from tests.features.whole import Whole, rows_of
+from tests.worlds import HEAD, at, instant, lake_rows, number
 
 COLUMNS = ["customer_id", "event", "at", "order_id", "product_id", "promised_at", "delivered_at", "score"]
 COLUMNS += ["open_ticket", "tags", "categories", "is_kept"]
@@ -344,16 +337,8 @@ def test_a_shop_of_order_lines_alone_has_the_occasions_they_give(tmp_path):
 def written_again(shop, day, back, ahead):
     """List the occasions row by row, of a shop whose customers all say their birthday."""
     calendar = shop.calendar
-    merged = persons(shop, (day,)).merged.set_index("customer_id").person.to_dict()
-
-    def rows_of(table):
-        rows = lake_rows(shop, table, "ALL").to_dict("records")
-        return [
-            r | {"own_id": r.get("customer_id"), "customer_id": merged.get(c := r.get("customer_id"), c)} for r in rows
-        ]
-
     known = {
-        table: [r for r in rows_of(table) if r["day"] < day and r["known_on"] < day]
+        table: [r for r in rows_of(shop, day, table) if r["day"] < day and r["known_on"] < day]
         for table in ("order_lines", "shipments", "feedback", "events")
     }
 
@@ -454,7 +439,7 @@ def written_again(shop, day, back, ahead):
             add(key[0], f"feedback.{key[1]}", key[5], key[3], key[4], score=own)
         elif key[1] == "ticket":
             add(key[0], "feedback.ticket_closed", closed, key[3], key[4])
-    people = [row for row in rows_of("customers") if calendar.day(row["signed_up_at"]) < day]
+    people = [row for row in rows_of(shop, day, "customers") if calendar.day(row["signed_up_at"]) < day]
     for row in people:
         if row["own_id"] == row["customer_id"]:
             same = [other["signed_up_at"] for other in people if other["customer_id"] == row["customer_id"]]
@@ -486,17 +471,6 @@ def latest(*instants):
 def is_day_of(date, month_day):
     is_last_of_february = f"{date:%m-%d}" == "02-28" and (date + timedelta(1)).month == 3
     return f"{date:%m-%d}" == month_day or (is_last_of_february and month_day == "02-29")
-
-
-@pytest.fixture(scope="module")
-def hananone(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("occasions")
-    simulate(folder / "export", 150, 3, days=520, chunk=150)
-    path = mapping_path(Path("hananone"))
-    home = Home.open(folder / "home")
-    files = sorted((folder / "export").glob("*.parquet"))
-    ingest(home, load_mapping(path), path.read_bytes(), files, NOW.replace(year=2027))
-    return open_shop(home)
 
 
 @pytest.mark.parametrize("ago", [0, 100])

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from tests.worlds import COLUMNS, HEAD, LINKS, Tables, Toy, write_csv
+from features.identity import persons
+from features.shop import Shop
+from tests.worlds import COLUMNS, HEAD, LINKS, Tables, Toy, lake_rows, write_csv
 
 ALL = (
     COLUMNS
@@ -35,3 +38,11 @@ class Whole(Toy):
         folder.mkdir()
         given = [(table, list(rows.get(table, ()))) for table in self.tables]
         return [write_csv(folder / f"{t}.csv", ALL[t].split(), found) for t, found in given if found]
+
+
+def rows_of(shop: Shop, day: int, table: str) -> list[dict[str, Any]]:
+    """Read all rows of a table with persons for ids, as merged at a day's start; ``own_id`` is what the shop wrote."""
+    merged = persons(shop, (day,)).merged.set_index("customer_id").person.to_dict()
+    rows = lake_rows(shop, table, "ALL").to_dict("records")
+    ids = [row.get("customer_id") for row in rows]
+    return [row | {"own_id": i, "customer_id": merged.get(i, i)} for row, i in zip(rows, ids, strict=True)]
