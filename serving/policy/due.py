@@ -57,11 +57,16 @@ def due(policy: Policy, facts: Facts, around: Situation, moment: Moment) -> Due:
     A scenario with an anchor is due once for each time its anchor comes; ``stop_on: order`` ends it with the next
     order, an open ticket postpones it by ``after_ticket_closed`` from its close.
     """
-    found = [_due(policy, place, facts, around, moment) for place in range(len(policy.scenarios))]
+    found = [_due(policy, place, facts, around, moment) for place in range(len(policy.scenarios))] or [_none()]
     whole = {name: np.concatenate([vars(one)[name] for one in found]) for name in Due.__dataclass_fields__}
     rank = ranks(policy)[whole["scenario"]] if len(whole["scenario"]) else whole["scenario"]
     order = np.lexsort((whole["scenario"], rank, whole["customer"]))
     return Due(**{name: values[order] for name, values in whole.items()})
+
+
+def _none() -> Due:
+    nan, no, who = np.empty(0), np.empty(0, np.bool_), np.empty(0, np.intp)
+    return Due(who, who, nan, nan, nan, nan, no, np.empty(0, object), no)
 
 
 def _due(policy: Policy, place: int, facts: Facts, around: Situation, moment: Moment) -> Due:
