@@ -23,7 +23,7 @@ from scipy.optimize import linprog
 from serving.policy.bids import Bids, Numbers
 
 # The search ends this close to the bound of the tangents; the whole allocation must be within a hundredth (issue 5).
-CLOSE = 1e-6
+CLOSE = 1e-7
 # Twice the most looks that any of 200 generated shops with up to 30 limits took (2026-11-26).
 MOST_LOOKS = 400
 
