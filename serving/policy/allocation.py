@@ -1,4 +1,4 @@
-"""Who gets what tonight: at most one action for each customer, so that what the budgets and capacities allow earns most.
+"""Who gets what tonight: at most one action each, so that what budgets and capacities allow earns most.
 
 Service and surveys are due: they are settled first and never weighed against money. What is left of the budgets goes
 where it earns most, by a price for each limit (``prices``) and a repair of the few wishes that do not fit together
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from serving.policy.bids import Flags, Indices, Numbers, classes, gather
+from serving.policy.bids import NO_RANK, Flags, Indices, Numbers, classes, gather
 from serving.policy.due import settle
 from serving.policy.prices import search
 from serving.policy.repair import fill_up, in_turn, short, wishes
@@ -103,7 +103,8 @@ def allocate(
     chosen, bound_by = settle(customer, rank, due, value, uses, room, n)
 
     first = classes(np.searchsorted(customer, np.arange(n + 1)), rank, due, value)
-    competes = (rank == first[customer]) & ~due & (value > 0) & (chosen < 0)[customer]
+    first[chosen >= 0] = NO_RANK
+    competes = (rank == first[customer]) & ~due & (value > 0)
     too_large = _too_large(uses, room, len(customer))
     bids = gather(np.flatnonzero(competes & (too_large < 0)), customer, value, uses, room)
     left = room[bids.tight]
@@ -225,7 +226,7 @@ def _close(
             continue
         pairs = kept_out[over]
         beyond = value[pairs] - keeps[over]
-        for priced in np.flatnonzero(prices):
+        for priced in np.flatnonzero(prices).tolist():
             beyond = beyond - prices[priced] * uses[priced][pairs]
         prices[k] = max(0.0, float((beyond / use[pairs]).max())) * ABOVE
 

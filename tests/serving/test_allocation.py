@@ -3,19 +3,21 @@
 import itertools
 import os
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.policy import prices
 from serving.policy.allocation import Limit, allocate, decide
 from serving.policy.bids import gather
-from serving.policy.prices import search
 from serving.policy.repair import wishes
 from tests.serving.markets import ACTIONS, highs, market
 
-SEEDS = range(1, 1 + round(3 * float(os.environ.get("OKAERI_EXAMPLES", "1"))))
+TIMES = float(os.environ.get("OKAERI_EXAMPLES", "1"))
+SHOPS = [(2_000, seed) for seed in range(round(4 * TIMES))] + [(20_000, seed) for seed in range(round(2 * TIMES))]
 SMALL = settings(max_examples=150)
 
 
@@ -162,6 +164,10 @@ def nights(draw, most_customers=8, most_pairs=5, with_due=True):
     return night(pairs, draw(st.lists(st.tuples(lefts, uses), max_size=4)), n)
 
 
+def totals(result):
+    return result.prices, result.value, result.bound, result.used
+
+
 def within(result, limits):
     got = result.chosen[result.chosen >= 0]
     return all(limit.use[got].sum() <= limit.left * (1 + 1e-9) for limit in limits)
@@ -176,11 +182,11 @@ def class_of(i, customer, rank, due, value):
 @SMALL
 @given(given=nights())
 def test_any_night_is_within_its_limits_and_its_classes(given):
-    customer, rank, due, value, limits, n = given
+    customer, rank, due, value, limits, _ = given
     result = allocate(*given)
     assert within(result, limits)
     assert 0 <= result.value <= result.bound
-    assert all(0 <= price for price in result.prices.values())
+    assert all(price >= 0 for price in result.prices.values())
     earning = []
     for i, p in enumerate(result.chosen):
         assert p == -1 or customer[p] == i
@@ -193,7 +199,7 @@ def test_any_night_is_within_its_limits_and_its_classes(given):
             assert (result.bound_by[q] >= 0) == (value[q] > earning[-1])
     assert result.value == pytest.approx(sum(earning))
     named = result.bound_by >= 0
-    assert not named.any() or all(limits[k].use[p] > 0 for p, k in zip(*named.nonzero(), result.bound_by[named]))
+    assert all(limits[k].use[p] > 0 for p, k in zip(np.flatnonzero(named), result.bound_by[named], strict=True))
 
 
 @SMALL
@@ -241,31 +247,27 @@ def test_the_bound_is_that_of_the_linear_programme(given):
     value, limits = np.clip(np.round(value), -9, 9), [replace(limit, use=np.minimum(limit.use, 9)) for limit in limits]
     limits = [replace(limit, left=max(limit.left, limit.use.max(initial=0))) for limit in limits]
     pays = value > 0
-    linear = -highs(customer, value, limits, n).fun if pays.any() else 0.0
+    linear = highs(customer, value, limits, n) if pays.any() else 0.0
     assert allocate(customer, np.zeros_like(rank), due, value, limits, n).bound == pytest.approx(linear, rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_twenty_thousand_customers_are_within_a_hundredth_of_the_bound(seed):
-    """The interior point method of HiGHS: the same optimum as its simplex, in a tenth of the time."""
-    customer, rank, due, value, limits, n = market(20_000, seed)
+@pytest.mark.parametrize(("n", "seed"), SHOPS)
+def test_a_shop_of_some_size_is_within_a_hundredth_of_the_bound(n, seed):
+    """Issue 5 asks for a hundredth with 20,000 customers; a thousandth is what ours loses at most."""
+    customer, rank, due, value, limits, n = market(n, seed)
     result = allocate(customer, rank, due, value, limits, n)
-    linear = -highs(customer, value, limits, n, "highs-ipm").fun
+    linear = highs(customer, value, limits, n)
     assert within(result, limits)
     assert result.bound == pytest.approx(linear, rel=1e-6)
-    assert result.value >= 0.999 * linear  # issue 5 asks for .99
+    assert result.value >= 0.999 * linear
+    assert all(price > 0 for price in result.prices.values())
 
 
 def test_the_same_night_twice_is_the_same():
     first, second = allocate(*market(2_000, 1)), allocate(*market(2_000, 1))
     for name in ("chosen", "moved", "bound_by"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    assert (first.prices, first.value, first.bound, first.used) == (
-        second.prices,
-        second.value,
-        second.bound,
-        second.used,
-    )
+    assert totals(first) == totals(second)
 
 
 def permuted(given, order):
@@ -281,7 +283,7 @@ def test_other_positions_give_everyone_the_same_to_the_last_bit():
     order = np.random.default_rng(0).permutation(3_000)
     there, pairs = permuted(given, order)
     one, other = allocate(*given), allocate(*there)
-    assert (one.prices, one.value, one.bound, one.used) == (other.prices, other.value, other.bound, other.used)
+    assert totals(one) == totals(other)
     np.testing.assert_array_equal(np.where(other.chosen >= 0, pairs[other.chosen], -1), one.chosen[order])
     np.testing.assert_array_equal(one.bound_by[pairs], other.bound_by)
 
@@ -291,15 +293,15 @@ def test_other_positions_give_everyone_the_same_to_the_last_bit():
 def test_other_positions_change_no_total(given, data):
     there, _ = permuted(given, np.array(data.draw(st.permutations(range(given[-1]))), int))
     one, other = allocate(*given), allocate(*there)
-    assert (one.prices, one.value, one.bound, one.used) == (other.prices, other.value, other.bound, other.used)
+    assert totals(one) == totals(other)
 
 
-@pytest.mark.parametrize("k", [0, 1, 3])
+@pytest.mark.parametrize("k", range(4))
 def test_a_price_is_what_a_further_unit_earns(k):
-    """A hundredth more and less of each scarce limit: the whole gain by the price, in value as in bound."""
-    given = market(20_000, 4)
+    """A hundredth more and less of a budget, two calls of ten more and fewer: the gain is that times the price."""
+    given = market(10_000, 4)
     limits = given[4]
-    step = 0.01 * limits[k].left
+    step = max(0.01 * limits[k].left, 2.0)
 
     def with_left(left):
         return allocate(*given[:4], [*limits[:k], replace(limits[k], left=left), *limits[k + 1 :]], given[5])
@@ -307,16 +309,24 @@ def test_a_price_is_what_a_further_unit_earns(k):
     more, less = with_left(limits[k].left + step), with_left(limits[k].left - step)
     price = allocate(*given).prices[limits[k].name]
     assert price > 0
-    assert (more.bound - less.bound) / (2 * step) == pytest.approx(price, rel=0.02)
+    assert (more.bound - less.bound) / (2 * step) == pytest.approx(price, rel=0.05)
     assert (more.value - less.value) / (2 * step) == pytest.approx(price, rel=0.1)
+
+
+def test_without_an_answer_of_the_solver_the_night_is_still_within_its_limits():
+    given = market(500, 8)
+    with mock.patch.object(prices, "_corner", return_value=None):
+        result = allocate(*given)
+    assert within(result, given[4])
+    assert 0 < result.value < result.bound
 
 
 def test_wishes_agree_with_numpy():
     customer, _, _, value, limits, n = market(3_000, 5)
-    uses, prices = [limit.use for limit in limits], np.array([4.0, 1.2, 30.0, 100.0])
+    uses, asked = [limit.use for limit in limits], np.array([4.0, 1.2, 30.0, 100.0])
     bids = gather(np.arange(len(customer)), customer, value, uses, np.array([limit.left for limit in limits]))
-    wish, most, _ = wishes(bids, prices[bids.tight])
-    worth = value - sum(price * use for k, (price, use) in enumerate(zip(prices, uses, strict=True)) if k in bids.tight)
+    wish, most, _ = wishes(bids, asked[bids.tight])
+    worth = value - sum(price * use for k, (price, use) in enumerate(zip(asked, uses, strict=True)) if k in bids.tight)
     worth = worth.reshape(n, ACTIONS)
     expected = np.where(worth.max(axis=1) > 0, worth.argmax(axis=1), -1)
     np.testing.assert_array_equal(np.where(wish >= 0, bids.pair[wish] % ACTIONS, -1), expected[bids.customer])
@@ -325,19 +335,19 @@ def test_wishes_agree_with_numpy():
 
 def test_no_prices_are_lower_than_those_found():
     """The dual, written again with whole matrices, is nowhere below the bound around the prices found."""
-    customer, _, _, value, limits, n = market(500, 6)
+    customer, _, _, value, limits, n = market(2_000, 6)
     uses, left = np.array([limit.use for limit in limits]), np.array([limit.left for limit in limits])
     bids = gather(np.arange(len(customer)), customer, value, list(uses), left)
     assert (bids.tight == np.arange(4)).all()
-    prices, bound = search(bids, left)
+    found, bound = prices.search(bids, left)
     draw = np.random.default_rng(0)
 
-    def dual(prices):
-        return prices @ left + np.maximum((value - prices @ uses).reshape(n, ACTIONS).max(axis=1), 0).sum()
+    def dual(asked):
+        return asked @ left + np.maximum((value - asked @ uses).reshape(n, ACTIONS).max(axis=1), 0).sum()
 
-    assert dual(prices) == pytest.approx(bound)
+    assert dual(found) == pytest.approx(bound)
     for spread in (1e-4, 1e-2, 1):
-        assert all(dual(prices * np.exp(draw.normal(0, spread, 4))) >= bound * (1 - 1e-6) for _ in range(50))
+        assert all(dual(found * np.exp(draw.normal(0, spread, 4))) >= bound * (1 - 1e-6) for _ in range(50))
 
 
 def test_asked_live_at_the_nights_prices_everyone_gets_what_the_night_gave():
@@ -348,24 +358,22 @@ def test_asked_live_at_the_nights_prices_everyone_gets_what_the_night_gave():
     rank[surveyed], due[surveyed] = SURVEY, True
     limits[2] = replace(limits[2], left=0.0)
     result = allocate(customer, rank, due, value, limits, n)
-    use, prices = np.column_stack([limit.use for limit in limits]), np.array(list(result.prices.values()))
+    use, asked = np.column_stack([limit.use for limit in limits]), np.array(list(result.prices.values()))
     live = np.empty(n, int)
     for i in range(n):
         own = slice(i * ACTIONS, (i + 1) * ACTIONS)
-        pair = decide(rank[own], due[own], value[own], use[own], prices)
+        pair = decide(rank[own], due[own], value[own], use[own], asked)
         live[i] = pair + i * ACTIONS if pair >= 0 else -1
     np.testing.assert_array_equal(live[~result.moved], result.chosen[~result.moved])
     assert result.moved.mean() < 0.01
-    assert prices[2] > 0
+    assert asked[2] > 0
 
 
 def test_a_live_choice_is_one_that_still_fits():
-    asked = np.array([0, 4, 4]), np.array([True, False, False]), np.array([0.0, 9, 5])
-    use, prices = np.array([[1.0, 0], [0, 2], [0, 1]]), np.zeros(2)
-    assert decide(*asked, use, prices) == 0
-    assert decide(*asked, use, prices, np.array([0.0, 2])) == 1
-    assert decide(*asked, use, prices, np.array([0.0, 1])) == 2
-    assert decide(*asked, use, prices, np.array([0.0, 0])) == -1
+    pairs = np.array([0, 4, 4]), np.array([True, False, False]), np.array([0.0, 9, 5])
+    asked = *pairs, np.array([[1.0, 0], [0, 2], [0, 1]]), np.zeros(2)
+    assert decide(*asked) == 0
+    assert [decide(*asked, np.array([0.0, left])) for left in (2, 1, 0)] == [1, 2, -1]
 
 
 @pytest.mark.parametrize(
