@@ -115,11 +115,12 @@ def allocate(
     earning = bids.pair[taken[taken >= 0]]
     chosen[customer[earning]] = earning
 
+    kept_out = np.flatnonzero(competes & (too_large >= 0))
+    has = np.where(chosen >= 0, np.append(value, 0.0)[chosen], 0.0)
+    missed = kept_out[value[kept_out] > has[customer[kept_out]]]
+    bound_by[missed] = too_large[missed]
     by = short(bids, tight_prices, taken, left)
     bound_by[bids.pair[by >= 0]] = bids.tight[by[by >= 0]]
-    kept_out = np.flatnonzero(competes & (too_large >= 0))
-    missed = kept_out[value[kept_out] > _at(chosen, value)[customer[kept_out]]]
-    bound_by[missed] = too_large[missed]
 
     prices = np.zeros(len(limits))
     prices[bids.tight] = tight_prices
@@ -165,7 +166,8 @@ def decide(
     >>> [decide(np.zeros(2, int), none, np.array([90.0, 40]), unit, np.array([price])) for price in (40.0, 60.0)]
     [0, 1]
     """
-    fits = np.ones(len(value), np.bool_) if left is None else (use <= np.maximum(left, 0)).all(axis=1)
+    room = np.full(len(prices), np.inf) if left is None else np.maximum(left, 0.0)
+    fits: Flags = np.logical_and.reduce(use <= room, axis=1)
     for pair in np.argsort(rank, kind="stable"):
         if due[pair] and fits[pair]:
             return int(pair)
@@ -197,13 +199,6 @@ def _too_large(uses: Sequence[Numbers], room: Numbers, m: int) -> Indices:
     for k in reversed(range(len(uses))):
         by[uses[k] > room[k]] = k
     return by
-
-
-def _at(chosen: Indices, value: Numbers) -> Numbers:
-    """Give the value of each customer's choice, 0 for nothing."""
-    has = np.zeros(len(chosen))
-    has[chosen >= 0] = value[chosen[chosen >= 0]]
-    return has
 
 
 def _close(

@@ -18,7 +18,7 @@ from tests.serving.markets import ACTIONS, highs, market
 
 TIMES = float(os.environ.get("OKAERI_EXAMPLES", "1"))
 SHOPS = [(2_000, seed) for seed in range(round(4 * TIMES))] + [(20_000, seed) for seed in range(round(2 * TIMES))]
-SMALL = settings(max_examples=150)
+SMALL = settings(max_examples=round(150 * TIMES))
 
 
 def night(pairs, limits=(), n=None):
@@ -278,8 +278,15 @@ def permuted(given, order):
     return (np.argsort(order)[customer[pairs]], rank[pairs], due[pairs], value[pairs], moved, n), pairs
 
 
+def with_surveys(given):
+    """One customer in fifty is due a survey, over either of the first two actions."""
+    customer, _, _, value, limits, n = given
+    due = (customer % 50 == 0) & (np.arange(len(customer)) % ACTIONS < 2)
+    return customer, np.where(due, SURVEY, MARKETING), due, value, limits, n
+
+
 def test_other_positions_give_everyone_the_same_to_the_last_bit():
-    given = market(3_000, 2)
+    given = with_surveys(market(3_000, 2))
     order = np.random.default_rng(0).permutation(3_000)
     there, pairs = permuted(given, order)
     one, other = allocate(*given), allocate(*there)
@@ -351,11 +358,8 @@ def test_no_prices_are_lower_than_those_found():
 
 
 def test_asked_live_at_the_nights_prices_everyone_gets_what_the_night_gave():
-    """Of 5,000 customers those whom the repair did not move, a few of them with a survey due, calls run out."""
-    customer, rank, due, value, limits, n = market(5_000, 7)
-    rank = rank + MARKETING
-    surveyed = (customer % 50 == 0) & (np.arange(len(customer)) % ACTIONS < 2)
-    rank[surveyed], due[surveyed] = SURVEY, True
+    """All of 5,000 customers but those whom the repair moved; a few have a survey due, and no call is left."""
+    customer, rank, due, value, limits, n = with_surveys(market(5_000, 7))
     limits[2] = replace(limits[2], left=0.0)
     result = allocate(customer, rank, due, value, limits, n)
     use, asked = np.column_stack([limit.use for limit in limits]), np.array(list(result.prices.values()))
