@@ -13,7 +13,7 @@ from features.sql import sql_paths
 
 GLOBAL = "global"  # the experiment of all that is done against nothing
 ARMS = ("treatment", "control")
-COLUMNS = ("experiment", "customer_id", "arm", "at", "day", "cost")
+COLUMNS = ("experiment", "customer_id", "arm", "at", "day", "is_ours", "cost")
 
 IsControl = Callable[[Sequence[str]], NDArray[np.bool_]]
 
@@ -39,10 +39,11 @@ def assignments(shop: Shop, day: int, window_days: int, is_global_control: IsCon
     -------
     DataFrame, one row per experiment and customer, sorted by both
         ``experiment``, ``customer_id`` (the person's), ``arm`` (treatment, control), ``at`` (seconds since 1970, UTC,
-        of the first decision), ``day`` (its business day) and ``cost`` (of messages sent, currency).
+        of the first decision), ``day`` (its business day), ``is_ours`` (it was decided by the policy's draw) and
+        ``cost`` (of messages sent, currency).
     """
     if not shop.parts("contacts"):
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in zip(COLUMNS, "OOOdld", strict=True)})
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in zip(COLUMNS, "OOOdl?d", strict=True)})
     with duckdb.connect() as con:
         teach(con, persons(shop, (day,)).merged)
         _read(con, shop, day)
@@ -73,17 +74,17 @@ _FIRST = f"""
     WITH drawn AS (
         SELECT *, is_ours AND customer_id IN (SELECT left_alone FROM left_alone) AS is_left_alone FROM contacts
     ), tested AS (
-        SELECT experiment, person, decided_at, day, contact_id, is_withheld, cost FROM drawn WHERE NOT is_left_alone
-        AND experiment IN (SELECT experiment FROM drawn WHERE is_withheld AND NOT is_left_alone)
+        SELECT experiment, person, decided_at, day, contact_id, is_ours, is_withheld, cost FROM drawn
+        WHERE NOT is_left_alone AND experiment IN (SELECT experiment FROM drawn WHERE is_withheld AND NOT is_left_alone)
         UNION ALL
-        SELECT '{GLOBAL}', person, decided_at, day, contact_id, is_left_alone, cost FROM drawn
+        SELECT '{GLOBAL}', person, decided_at, day, contact_id, is_ours, is_left_alone, cost FROM drawn
         WHERE is_ours AND $decided AND experiment IN (SELECT experiment FROM drawn WHERE is_withheld)
     ), firsts AS (
         FROM tested QUALIFY row_number() OVER (PARTITION BY experiment, person ORDER BY decided_at, contact_id) = 1
     )
     SELECT f.experiment, f.person AS customer_id,
            CASE WHEN f.is_withheld THEN 'control' ELSE 'treatment' END AS arm,
-           f.decided_at AS "at", f.day, sum(t.cost)::DOUBLE AS cost
+           f.decided_at AS "at", f.day, f.is_ours, sum(t.cost)::DOUBLE AS cost
     FROM firsts f JOIN tested t ON t.experiment = f.experiment AND t.person = f.person
          AND t.decided_at >= f.decided_at AND t.day <= f.day + $window
     GROUP BY ALL ORDER BY ALL

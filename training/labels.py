@@ -196,7 +196,9 @@ def orders_after(
     tax = "coalesce(tax, 0)" if shop.mapping.tax == "included" else "0"
     with duckdb.connect() as con:
         teach(con, persons(shop, (observed_until,)).merged)
-        con.register("decisions", decisions[["customer_id", "day"]].assign(decided_at=decisions["at"], nth=range(len(decisions))))
+        con.register(
+            "decisions", decisions[["customer_id", "day"]].assign(decided_at=decisions["at"], nth=range(len(decisions)))
+        )
         return con.execute(
             f"""
             WITH lines AS (
