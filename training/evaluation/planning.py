@@ -1,19 +1,20 @@
 """What an experiment could show before it begins: the smallest effect that would be found, the control group it takes.
 
-Sizes are those of a two-sided test at ``alpha`` that finds the effect with the chance ``power``. An effect is found if
-it exceeds ``errors`` standard errors, and it does so by chance ``power`` if it is ``errors`` + z(power) of them large;
-the standard error is that of two independent arms, each with its own variance: Chow, Shao, Wang and Lokhnygina (2017),
-"Sample Size Calculations in Clinical Research", 3rd ed., sections 3.2 (means) and 4.2 (proportions).
+An effect is found if its estimate lies beyond a border of so many standard errors, and it does with the chance
+``power`` if it is z(power) standard errors larger than that. The standard error is that of two independent arms, each
+with its own variance: Chow, Shao, Wang and Lokhnygina (2017), "Sample Size Calculations in Clinical Research", 3rd
+ed., sections 3.2 (means) and 4.2 (proportions). For one look the border is z(1 - alpha / 2).
 
-A report read every morning takes more: ``errors`` is then :func:`training.evaluation.anytime.critical` of the final
-number of customers, and the effect is found on some morning up to the last with at least the chance ``power``.
+A report read every morning takes more. Its border is that of :func:`training.evaluation.anytime.anytime` at the final
+number of customers, no arm's variance being less than that of all together; the effect is then found on some morning
+up to the last with at least the chance ``power``.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 
 from training.evaluation.anytime import ALPHA, critical
@@ -33,11 +34,17 @@ class Design:
     is_peeked: bool = True  # read every morning, else once at the end
 
     @property
-    def errors(self) -> float:
-        """Give the standard errors an effect must measure to be found with the wanted chance."""
-        once = norm.ppf(1 - self.alpha / 2)
-        needed = float(critical(max(self.n, 1), self.alpha)) if self.is_peeked else once
-        return float(needed + norm.ppf(self.power))
+    def border(self) -> float:
+        """Give the standard errors beyond which an estimate is taken for an effect."""
+        return float(critical(max(self.n, 1), self.alpha) if self.is_peeked else norm.ppf(1 - self.alpha / 2))
+
+    def to_spare(self, effect: float, variance: float, variance_beside: float, share: float) -> float:
+        """Give by how much an effect is larger than it must be, with a share left alone; variances of one customer."""
+        n, n_beside = self.n * (1 - share), self.n * share
+        least = (1 - share) * variance + share * variance_beside if self.is_peeked else 0.0
+        read = np.sqrt(max(variance, least) / n + max(variance_beside, least) / n_beside)
+        true = np.sqrt(variance / n + variance_beside / n_beside)
+        return float(effect - self.border * read - norm.ppf(self.power) * true)
 
 
 def smallest_effect(design: Design, p: float) -> float | None:
@@ -53,20 +60,20 @@ def smallest_effect(design: Design, p: float) -> float | None:
     0.0407
     """
 
-    def beyond(effect: float) -> float:
-        return effect - design.errors * float(np.sqrt(_variance(design, p, effect)))
+    def to_spare(effect: float) -> float:
+        return design.to_spare(effect, _variance(p + effect), _variance(p), design.control_share)
 
-    if not 0 < design.control_share < 1 or design.n <= 0 or beyond(1 - p) < 0:
+    if not _is_sound(design) or to_spare(1 - p) < 0:
         return None
-    return float(brentq(beyond, 0, 1 - p, xtol=1e-12))
+    return float(brentq(to_spare, 0, 1 - p, xtol=1e-12))
 
 
-def _variance(design: Design, p: float, effect: float) -> float:
-    """Give the variance of the difference of two shares."""
-    with_message = p + effect
-    return (with_message * (1 - with_message) / (1 - design.control_share) + p * (1 - p) / design.control_share) / (
-        design.n
-    )
+def _variance(p: float) -> float:
+    return p * (1 - p)
+
+
+def _is_sound(design: Design) -> bool:
+    return 0 < design.control_share < 1 and design.n > 0
 
 
 def smallest_effect_of_amounts(design: Design, sd: float) -> float | None:
@@ -75,35 +82,37 @@ def smallest_effect_of_amounts(design: Design, sd: float) -> float | None:
     >>> round(smallest_effect_of_amounts(Design(2_000, 0.1, is_peeked=False), sd=900.0), 1)  # 2.802 * 900 / sqrt(180)
     187.9
     """
-    if not 0 < design.control_share < 1 or design.n <= 0 or not sd >= 0:
-        return None
-    return float(design.errors * sd / np.sqrt(design.n * design.control_share * (1 - design.control_share)))
+    return -design.to_spare(0.0, sd**2, sd**2, design.control_share) if _is_sound(design) and sd >= 0 else None
 
 
 def control_share_for(design: Design, p: float, effect: float) -> float | None:
     """Which share must be left alone, at the least, to find an effect; ``None`` if no share up to a half does.
 
-    With a and b the variances of one customer with and without a message and c = n (effect / errors)^2, an effect is
-    found if a / (1 - s) + b / s <= c: s is the smaller root of c s^2 + (a - b - c) s + b.
-
     >>> round(control_share_for(Design(10_000, 0.1, is_peeked=False), p=0.05, effect=0.02), 4)
     0.1088
     """
-    return _share_for(design, (p + effect) * (1 - p - effect), p * (1 - p), effect) if 0 < p + effect < 1 else None
+    return _share_for(design, effect, _variance(p + effect), _variance(p)) if 0 < p + effect < 1 else None
 
 
 def control_share_for_amounts(design: Design, sd: float, effect: float) -> float | None:
     """Which share must be left alone, at the least, to find an effect on an amount; ``None`` if no share does."""
-    return _share_for(design, sd**2, sd**2, effect)
+    return _share_for(design, effect, sd**2, sd**2)
 
 
-def _share_for(design: Design, a: float, b: float, effect: float) -> float | None:
-    c = design.n * (effect / design.errors) ** 2
-    half = (a - b - c) / 2
-    if half >= 0 or half**2 < c * b or not c:
+def _share_for(design: Design, effect: float, variance: float, variance_beside: float) -> float | None:
+    """Find the least share at which the effect is as large as it must be: what is to spare rises to one best share."""
+
+    def lacking(share: float) -> float:
+        return -design.to_spare(effect, variance, variance_beside, share)
+
+    if design.n <= 0:
         return None
-    share = float(b / (-half + np.sqrt(half**2 - c * b)))  # the smaller root, without cancellation
-    return share if 0 < share <= MOST_CONTROL else None
+    best = float(minimize_scalar(lacking, bounds=(0, MOST_CONTROL), method="bounded", options={"xatol": 1e-9}).x)
+    best = min((best, MOST_CONTROL), key=lacking)
+    least = min(1 / design.n, best / 2)
+    if lacking(best) > 0:
+        return None
+    return float(brentq(lacking, least, best, xtol=1e-12)) if lacking(least) > 0 else least
 
 
 def plan(n: int, control_share: float, p: float, assumed: float | None, sd: float | None = None) -> dict[str, Any]:
