@@ -12,6 +12,7 @@ import typer  # noqa: E402  after the environment above
 from serving.cli import data, models, night, releases  # noqa: E402
 from serving.cli.demo import demo  # noqa: E402
 from serving.cli.forget import forget  # noqa: E402
+from serving.cli.report import report  # noqa: E402
 from serving.cli.simulate import simulate  # noqa: E402
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command("backtest")(models.backtest)
 app.add_typer(releases.release, name="release")
 app.command("nightly")(night.nightly)
 app.command("serve")(night.serve)
+app.command("report")(report)
 app.command("forget")(forget)
 app.command("simulate")(simulate)
 app.command("status")(night.status)

@@ -90,7 +90,19 @@ def test_help_takes_less_than_half_a_second_of_cpu() -> None:
 
 def test_help_names_every_command(okaeri: Okaeri, tmp_path: Path) -> None:
     ended = okaeri(tmp_path, "--help")
-    commands = ("demo", "ingest", "features", "train", "backtest", "release", "nightly", "serve", "status", "forget")
+    commands = (
+        "demo",
+        "ingest",
+        "features",
+        "train",
+        "backtest",
+        "release",
+        "nightly",
+        "serve",
+        "status",
+        "forget",
+        "report",
+    )
     assert ended.code == 0 and all(command in ended.out for command in commands)
     assert list(tmp_path.iterdir()) == []  # nothing was made
 
