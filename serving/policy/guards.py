@@ -32,6 +32,7 @@ from serving.policy.situation import Flags, Matrix, Situation, nth_newest
 from serving.policy.spans import DAY
 
 PASS, FAIL, NOT_CHECKED = 0, 1, 2
+NOBODY_KNOWS = np.inf  # among the times at which several reasons of one guard end
 STATES = ("pass", "fail", "not_checked")
 TICKET_REST = 14 * DAY  # before anybody is asked for a review: contracts.md section 5
 SALES_REASONS = ("marketing", "survey")  # purposes that an open complaint forbids
@@ -40,7 +41,7 @@ States = NDArray[np.int8]
 
 
 class Verdict(NamedTuple):
-    """What a guard says of each candidate: where it fails, and from when it would not (NaN: unknown)."""
+    """What a guard says of each candidate: where it fails, and from when it would not (NaN or inf: unknown)."""
 
     fails: Flags
     clears: Matrix | None = None
@@ -191,6 +192,7 @@ def _capped(case: Case, here: Flags, which: Flags, span: int, most: int, fails: 
     """Mark the candidates whose customer has had ``most`` of some messages within a span, and until when."""
     if most == 0:
         fails |= here
+        clears[here] = NOBODY_KNOWS
         return
     newest = case.theirs(nth_newest(case.around.sent, which, most, case.around.n))
     full = here & (newest > case.moment.at - span)
@@ -292,12 +294,15 @@ def sales_pressure(case: Case) -> Verdict:
         _capped(case, case.is_marketing, sold, span, most, fails, clears)
     share = case.policy.pressure.content_share
     if share is not None:
-        recent = sold & (np.asarray(case.around.sent["at"], np.float64) > case.moment.at - share.over)
-        priced = recent & np.isin(case.sent_incentive, MONEY)
+        at, priced = np.asarray(case.around.sent["at"], np.float64), np.isin(case.sent_incentive, MONEY)
+        # What has no money in it counts if it still does when the day ends, and the message has gone out.
+        recent = sold & (at > np.where(priced, case.moment.at, case.moment.end) - share.over)
         customer, n = case.around.sent.customer, case.around.n
-        total, money = (case.theirs(np.bincount(customer[which], minlength=n)) for which in (recent, priced))
+        total, money = (case.theirs(np.bincount(customer[which], minlength=n)) for which in (recent, recent & priced))
         allowed = np.floor((1 - share.min) * (total + 1) + 0.5)  # of the messages with this one, to the nearest whole
-        fails |= case.is_marketing & case.is_money & (money + 1 > allowed)
+        too_much = case.is_marketing & case.is_money & (money + 1 > allowed)
+        fails |= too_much
+        clears[too_much] = NOBODY_KNOWS
     return Verdict(fails, clears)
 
 
@@ -310,7 +315,9 @@ def discount_cap(case: Case) -> Verdict:
         _capped(case, coupon, given, span, most, fails, clears)
     anyway = case.policy.pressure.would_buy_anyway
     if anyway is not None:
-        fails |= coupon & (case.c.p_without > anyway.p_order_without)
+        comes = coupon & (case.c.p_without > anyway.p_order_without)
+        fails |= comes
+        clears[comes] = NOBODY_KNOWS
     return Verdict(fails, clears)
 
 
@@ -520,7 +527,7 @@ def clears(case: Case) -> Matrix:
     for column, guard in enumerate(GUARDS.values()):
         found = guard.look(case)
         if found.clears is not None:
-            out[:, column] = np.where(found.fails, found.clears, np.nan)
+            out[:, column] = np.where(found.fails & np.isfinite(found.clears), found.clears, np.nan)
     return out
 
 
