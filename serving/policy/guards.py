@@ -354,16 +354,15 @@ def margin_floor(case: Case) -> Verdict:
 
 
 def gift_limit(case: Case) -> Verdict:
-    """A gift stays within a share of the order it goes with: the premium limits of Japan, or the policy's own."""
+    """A gift stays within a share of the order it goes with: the policy's own, and in Japan the premium limits."""
     gift = np.asarray(case.incentive == "gift", np.bool_)
     revenue = case.theirs(np.nan_to_num(case.facts["mean_order_day_revenue"]))
     own = case.by_offer(lambda offer: np.nan if offer.max_share_of_order is None else offer.max_share_of_order)
     if case.currency == "JPY":
         legal = np.where(revenue >= GIFT_ORDER_FROM, GIFT_SHARE * revenue, GIFT_SMALL)
-        most = np.where(np.isnan(own), legal, np.minimum(legal, np.fmax(own * revenue, 0.0)))
-        most = np.where(revenue < GIFT_ORDER_FROM, legal, most)
     else:
-        most = np.where(np.isnan(own), np.inf, own * revenue)
+        legal = np.full(len(case), np.inf)
+    most = np.fmin(legal, own * revenue)
     worth = case.by_offer(lambda offer: offer.value if offer.value is not None else offer.cost or 0.0)
     return Verdict(gift & (worth > most))
 
