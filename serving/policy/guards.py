@@ -35,6 +35,7 @@ PASS, FAIL, NOT_CHECKED = 0, 1, 2
 NOBODY_KNOWS = np.inf  # among the times at which several reasons of one guard end
 STATES = ("pass", "fail", "not_checked")
 TICKET_REST = 14 * DAY  # before anybody is asked for a review: contracts.md section 5
+STANDING = ("free_shipping", "early_access")  # a perk of this kind is had all the time; others are given each time
 SALES_REASONS = ("marketing", "survey")  # purposes that an open complaint forbids
 
 States = NDArray[np.int8]
@@ -368,7 +369,7 @@ def gift_limit(case: Case) -> Verdict:
 
 
 def tier(case: Case) -> Verdict:
-    """An offer made by tier goes to its tier; and nobody is offered what their tier gives them anyway."""
+    """An offer made by tier goes to its tier; and nobody is offered what their tier gives them all the time."""
     theirs = case.around.words.get("tier", np.full(case.around.n, None, object))[case.c.customer]
     fails = case.none()
     perks = {level.id: set(level.perks) for level in (case.policy.tiers.levels if case.policy.tiers else ())}
@@ -376,11 +377,11 @@ def tier(case: Case) -> Verdict:
         rows = case.c.option == place
         if option.scenario == "none" or not rows.any():
             continue
-        by_tier = case.policy.scenario(option.scenario).offers_by_tier
-        if by_tier and option.offer is not None:
-            fails |= rows & ~np.isin(theirs, [level for level, given in by_tier.items() if option.offer in given])
-        elif option.offer is not None:
-            fails |= rows & np.isin(theirs, [level for level, has in perks.items() if option.offer in has])
+        by_tier, offer = case.policy.scenario(option.scenario).offers_by_tier, option.offer or "none"
+        if by_tier and not option.is_reminder:
+            fails |= rows & ~np.isin(theirs, [level for level, given in by_tier.items() if offer in given])
+        elif option.incentive in STANDING:
+            fails |= rows & np.isin(theirs, [level for level, has in perks.items() if offer in has])
     return Verdict(fails)
 
 
