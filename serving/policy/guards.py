@@ -6,7 +6,7 @@ owed to the customer (``service``) passes those that protect from being asked or
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from serving.policy.rules import (
     ChannelName,
     Offer,
     Policy,
+    Season,
 )
 from serving.policy.situation import Flags, Matrix, Situation, nth_newest
 from serving.policy.spans import DAY
@@ -429,20 +430,31 @@ def channel_unreachable(case: Case) -> Verdict:
 
 def blackout(case: Case) -> Verdict:
     """Days on which a channel rests, and days before a sale on which there is no coupon."""
-    fails, clears, moment = case.none(), np.full(len(case), np.nan), case.moment
-    for season in case.policy.calendar:
-        if moment.is_in(season):
-            ends = moment.day + (season.last - moment.calendar.date(moment.day)).days + 1
-            for name in season.block:
-                here = case.over(name)
-                fails |= here
-                np.copyto(clears, np.fmax(clears, moment.calendar.start(ends).timestamp()), where=here)
-        elif season.no_coupon_before is not None and moment.is_before(season, season.no_coupon_before):
-            here = np.asarray(case.incentive == "coupon", np.bool_)
-            begins = moment.day + (season.first - moment.calendar.date(moment.day)).days
-            fails |= here
-            np.copyto(clears, np.fmax(clears, moment.calendar.start(begins).timestamp()), where=here)
+    fails, clears = case.none(), np.full(len(case), np.nan)
+    coupon = np.asarray(case.incentive == "coupon", np.bool_)
+    for name in case.c.channels:
+        for is_coupon in (False, True):
+            ends = _free_again(case.policy, case.moment, name, is_coupon)
+            if ends > case.moment.day:
+                rows = case.over(name) & (coupon == is_coupon)
+                fails |= rows
+                clears[rows] = case.moment.calendar.start(ends).timestamp()
     return Verdict(fails, clears)
+
+
+def _free_again(policy: Policy, moment: Moment, channel: ChannelName, is_coupon: bool) -> int:
+    """Give the first business day, tonight's or later, on which the calendar lets a message go."""
+    day = moment.day
+    while any(_rests(season, replace(moment, day=day), channel, is_coupon) for season in policy.calendar):
+        day += 1
+    return day
+
+
+def _rests(season: Season, moment: Moment, channel: ChannelName, is_coupon: bool) -> bool:
+    if moment.is_in(season):
+        return channel in season.block
+    before = season.no_coupon_before
+    return is_coupon and before is not None and moment.is_before(season, before)
 
 
 def _never(case: Case) -> Verdict:
