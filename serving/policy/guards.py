@@ -17,7 +17,7 @@ from features.families.consent import CHANNELS as CONSENTED
 from serving.policy.candidates import SURVEY_AFTER, Candidates
 from serving.policy.due import Due, Facts, who_of
 from serving.policy.filters import names
-from serving.policy.moment import Moment, next_speaking
+from serving.policy.moment import Moment, coming_hours
 from serving.policy.rules import (
     GIFT_ORDER_FROM,
     GIFT_SHARE,
@@ -204,12 +204,15 @@ def _capped(case: Case, here: Flags, which: Flags, span: int, most: int, fails: 
 
 def quiet_hours(case: Case) -> Verdict:
     """No channel speaks in its quiet hours, nor outside the hours its people work."""
-    fails = np.isnan(case.c.opens) & ~np.isnan(case.due.opens[case.c.due])
+    opens, closes = case.due.opens[case.c.due], case.due.closes[case.c.due]
+    fails = np.isnan(case.c.opens) & ~np.isnan(opens)
     clears = np.full(len(case), np.nan)
     for name in case.c.channels:
-        rows = fails & case.over(name)
-        if rows.any():
-            clears[rows] = next_speaking(case.policy, name, case.moment) or np.nan
+        rows = np.flatnonzero(fails & case.over(name))
+        for start, end in coming_hours(case.policy, name, case.moment) if len(rows) else ():
+            begins = np.maximum(opens[rows], start)
+            first = np.isnan(clears[rows]) & (begins < np.minimum(closes[rows], end))
+            clears[rows[first]] = begins[first]
     return Verdict(fails, clears)
 
 
