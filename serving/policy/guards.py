@@ -231,9 +231,10 @@ def survey_window(case: Case) -> Verdict:
     """A survey on what came is asked two days after it, and within its window."""
     asks = case.c.of("kind") == "arrival_survey"
     earliest = case.due.delivered_at[case.c.due] + SURVEY_AFTER
-    closes = np.minimum(case.due.closes[case.c.due], case.moment.end)
-    too_late = ~(np.fmax(earliest, case.moment.at) < closes)
-    return Verdict(asks & too_late, np.where(earliest > case.moment.at, earliest, np.nan))
+    closes = case.due.closes[case.c.due]
+    too_late = ~(np.fmax(earliest, case.moment.at) < np.minimum(closes, case.moment.end))
+    comes = (earliest > case.moment.at) & (earliest < closes)
+    return Verdict(asks & too_late, np.where(comes, earliest, np.nan))
 
 
 def survey_cap(case: Case) -> Verdict:
