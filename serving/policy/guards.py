@@ -204,8 +204,8 @@ def _capped(case: Case, here: Flags, which: Flags, span: int, most: int, fails: 
 
 def quiet_hours(case: Case) -> Verdict:
     """No channel speaks in its quiet hours, nor outside the hours its people work."""
-    opens, closes = case.due.opens[case.c.due], case.due.closes[case.c.due]
-    fails = np.isnan(case.c.opens) & ~np.isnan(opens)
+    opens, closes = np.fmax(case.due.opens[case.c.due], earliest_survey(case)), case.due.closes[case.c.due]
+    fails = np.isnan(case.c.opens) & (opens < np.minimum(closes, case.moment.end))
     clears = np.full(len(case), np.nan)
     for name in case.c.channels:
         rows = np.flatnonzero(fails & case.over(name))
@@ -229,12 +229,17 @@ def not_delivered(case: Case) -> Verdict:
 
 def survey_window(case: Case) -> Verdict:
     """A survey on what came is asked two days after it, and within its window."""
-    asks = case.c.of("kind") == "arrival_survey"
-    earliest = case.due.delivered_at[case.c.due] + SURVEY_AFTER
+    asks, earliest = case.c.of("kind") == "arrival_survey", earliest_survey(case)
     closes = case.due.closes[case.c.due]
     too_late = ~(np.fmax(earliest, case.moment.at) < np.minimum(closes, case.moment.end))
     comes = (earliest > case.moment.at) & (earliest < closes)
     return Verdict(asks & too_late, np.where(comes, earliest, np.nan))
+
+
+def earliest_survey(case: Case) -> Matrix:
+    """Give when each candidate may first ask about what came; NaN where it does not ask, or nothing came."""
+    asks = case.c.of("kind") == "arrival_survey"
+    return np.where(asks, case.due.delivered_at[case.c.due] + SURVEY_AFTER, np.nan)
 
 
 def survey_cap(case: Case) -> Verdict:
