@@ -338,10 +338,12 @@ def offer_still_open(case: Case) -> Verdict:
     sent, offers = case.around.sent, case.policy.offers
     at, unused = np.asarray(sent["at"], np.float64), np.isnan(np.asarray(sent["redeemed_at"], np.float64))
     last = case.around.standing.get("last_order_at", np.full(case.around.n, np.nan))
+    if "responses" not in case.around.tables:  # nobody tells what was used: an order since then counts as its use
+        unused &= ~(last[sent.customer] > at)
     for name, offer in offers.items():
         mine = np.asarray(sent["offer_id"] == name, np.bool_)
         if offer.expires is not None and offer.type in MONEY:
-            open_ = mine & unused & (at + offer.expires > case.moment.at) & ~(last[sent.customer] > at)
+            open_ = mine & unused & (at + offer.expires > case.moment.at)
             newest = case.theirs(nth_newest(sent, open_, 1, case.around.n))
             blocked = case.is_money & ~np.isnan(newest)
             fails |= blocked
