@@ -410,11 +410,12 @@ def review_incentive(case: Case) -> Verdict:
 
 
 def _gates_reviews(policy: Policy, scenario_id: str) -> bool:
-    """Tell whether a scenario asks only some for a review, by how content they are, or pays for good ones."""
+    """Tell whether a scenario asks only some for a review, by how content they are, or does not pay all the same."""
     scenario = policy.scenario(scenario_id)
     pays = any(offer in policy.offers for offer in scenario.offer_ids)
     only_some = names(who_of(scenario)) & {"csat", "open_ticket"}
-    return bool(only_some) or (pays and not (scenario.same_reward_for_any_rating and scenario.disclose))
+    same = scenario.same_reward_for_any_rating and scenario.disclose and len(scenario.offer_ids) == 1
+    return bool(only_some) or (pays and not same)
 
 
 def active_subscription(case: Case) -> Verdict:
@@ -431,7 +432,7 @@ def channel_unreachable(case: Case) -> Verdict:
     friend = case.stands("is_line_friend")
     for name in case.c.channels:
         here = case.over(name)
-        if case.policy.channels[name].needs == "line_user_id" and friend is not None:
+        if (name == "line" or case.policy.channels[name].needs == "line_user_id") and friend is not None:
             fails |= here & ~(friend == 1)
         left = case.stands(f"left_{name}_at")
         if left is not None:
