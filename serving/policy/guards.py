@@ -423,7 +423,16 @@ def active_subscription(case: Case) -> Verdict:
     running = case.facts.get("subscriptions_active")
     if running is None:
         return Verdict(case.none())
-    return Verdict(np.asarray(case.c.of("kind") == "replenishment", np.bool_) & (case.theirs(running) > 0))
+    return Verdict(_is_refill(case) & (case.theirs(running) > 0))
+
+
+def _is_refill(case: Case) -> Flags:
+    found = [
+        option.kind == "replenishment"
+        or (option.kind != "none" and case.policy.scenario(option.scenario).anchor == "replenishment.due_on")
+        for option in case.c.options
+    ]
+    return np.array(found or [False], np.bool_)[case.c.option]
 
 
 def channel_unreachable(case: Case) -> Verdict:
@@ -541,8 +550,14 @@ def _lacks(case: Case, guard: Guard, late_tables: Collection[str]) -> bool:
 
 
 def _concerned(case: Case, code: str) -> Flags:
-    """Tell which candidates a guard is about, by their purpose."""
-    return np.isin(case.purpose, [purpose for purpose, codes in CONCERNS.items() if code in codes])
+    """Tell which candidates a guard is about, by their purpose and what they offer."""
+    about = np.isin(case.purpose, [purpose for purpose, codes in CONCERNS.items() if code in codes])
+    match code:
+        case "ACTIVE_SUBSCRIPTION":
+            return about & _is_refill(case)
+        case "DISCOUNT_CAP":
+            return about & (case.incentive == "coupon")
+    return about
 
 
 def clears(case: Case) -> Matrix:
