@@ -551,12 +551,12 @@ def _lacks(case: Case, guard: Guard, late_tables: Collection[str]) -> bool:
 
 def _concerned(case: Case, code: str) -> Flags:
     """Tell which candidates a guard is about, by their purpose and what they offer."""
-    about = np.isin(case.purpose, [purpose for purpose, codes in CONCERNS.items() if code in codes])
+    about: Flags = np.isin(case.purpose, [purpose for purpose, codes in CONCERNS.items() if code in codes])
     match code:
         case "ACTIVE_SUBSCRIPTION":
             return about & _is_refill(case)
         case "DISCOUNT_CAP":
-            return about & (case.incentive == "coupon")
+            return about & np.asarray(case.incentive == "coupon", np.bool_)
     return about
 
 

@@ -53,8 +53,8 @@ class Moment:
 def speaking_hours(policy: Policy, channel: ChannelName, moment: Moment) -> list[Stretch]:
     """List when a channel may speak between ``moment.at`` and the end of its business day, earliest first.
 
-    Local hours are those of the shop's zone. An edge that the clocks pass twice, or not at all, when they change is taken
-    at whichever time leaves less to speak in.
+    Local hours are those of the shop's zone. An edge that the clocks pass twice, or not at all, when they change is
+    taken at whichever time leaves less to speak in.
     """
     found = [(max(moment.at, moment.start), moment.end)]
     if (hours := policy.channels[channel].hours) is not None:
