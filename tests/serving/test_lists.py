@@ -33,10 +33,8 @@ def read_back(content: bytes, dialect: Dialect) -> list[tuple[Any, ...]]:
 
 def encodable(encoding: str) -> st.SearchStrategy[str]:
     """Texts of the signs an encoding has, those that are dangerous or are two bytes with a 0x5C among them often."""
-    wild = st.characters(exclude_categories=("Cs",)) if encoding == "utf-8" else st.characters(codec=encoding)
-    often = st.sampled_from(
-        [*DANGEROUS, "'", '"', ",", ";", " ", "\u3000", "ソ", "表", "能", "①", "髙", "\\", "0", "\0"]
-    )
+    wild = st.sampled_from(sorted(CP932)) if encoding == "cp932" else st.characters(codec=encoding)
+    often = st.sampled_from([*DANGEROUS, *"'\",; \u3000ソ表能①髙\\0\0"])
     return st.text(often | wild, max_size=8)
 
 
