@@ -1,6 +1,8 @@
 """A finished list in a folder: the list, who was left out and why, and last a marker that says it is whole."""
 
+import csv
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,12 +67,21 @@ def write_list(folder: Path, one: List, **facts: object) -> dict[str, Any]:
 
 
 def sums_again(folder: Path) -> None:
-    """Make each marker say the sums of the files as they are now, after a customer was taken out of them."""
+    """Make each marker tell of the files as they are now, after a customer was taken out of them."""
     for marker in sorted(folder.rglob("*.done")):
         said = lake.read_json(marker)
         present = {name: lake.sha256_file(marker.parent / name) for name in said["files"]}
         if present != said["files"]:
-            lake.write_json(marker, said | {"files": present})
+            kept = {name: _rows(marker.parent / name) for name in present}
+            excluded = kept.pop(f"{said['list']}.excluded.csv")
+            lake.write_json(marker, said | {"files": present, "rows": sum(kept.values()), "excluded": excluded})
+
+
+def _rows(path: Path) -> int:
+    """Count a list's rows, its header left out; no encoding of ours has a comma or quote inside another sign."""
+    if path.suffix == ".txt":
+        return len(path.read_bytes().splitlines())
+    return sum(1 for _ in csv.reader(io.StringIO(path.read_bytes().decode("latin-1"), newline=""))) - 1
 
 
 def _is_there(folder: Path, marker: Path, done: Mapping[str, Any]) -> bool:

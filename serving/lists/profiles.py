@@ -55,6 +55,7 @@ class Profile:
     fields: tuple[Field, ...]
     dialect: Dialect = GENERIC
     by: Literal["customer_id", "line_user_id", "order_id"] = "customer_id"  # what a row is
+    channel: Literal["line", "insert"] | None = None  # the only one such a list serves
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -66,7 +67,7 @@ PROFILES: Mapping[str, Profile] = {
         Profile("generic", ".csv", tuple(Field(f.source, f.source, f.is_id) for f in OUR_COLUMNS)),
         # LINE Official Account, "Create audience for uploading user IDs (by file)": a text file, one user id a line,
         # no header (developers.line.biz, read 2026-11-25). Whoever is not linked is excluded: CHANNEL_UNREACHABLE.
-        Profile("line-audience", ".txt", (Field("line_user_id", "line_user_id"),), by="line_user_id"),
+        Profile("line-audience", ".txt", (Field("line_user_id", "line_user_id"),), by="line_user_id", channel="line"),
         # Klaviyo, "Create and add contacts to a list": first row headers; a column of another name becomes a custom
         # property; up to 50 MB (help.klaviyo.com, read 2026-11-25). A row needs an e-mail or telephone number to be
         # uploaded by hand, which we do not have: join them by External ID, or use the bulk import of profiles.
@@ -81,6 +82,7 @@ PROFILES: Mapping[str, Profile] = {
             ".csv",
             tuple(Field(name, name) for name in ("order_id", "customer_id", "offer_id", "gift", "note")),
             by="order_id",
+            channel="insert",
         ),
     )
 }
