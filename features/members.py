@@ -36,8 +36,9 @@ def members(shop: Shop, day: int) -> pd.DataFrame:
         teach(con, persons(shop, (day,)).merged)
         rows = con.execute(
             "SELECT person($day, customer_id) AS customer_id, tier, points::DOUBLE AS points, points_expire_on,"
-            " membership, region, attributes, line_user_id, member_no FROM read_parquet($parts, filename = true) QUALIFY row_number() OVER (PARTITION BY"
-            " person($day, customer_id) ORDER BY filename DESC, customer_id) = 1 ORDER BY 1",
+            " membership, region, attributes, line_user_id, member_no FROM read_parquet($parts, filename = true)"
+            " QUALIFY row_number() OVER (PARTITION BY person($day, customer_id)"
+            " ORDER BY filename DESC, customer_id) = 1 ORDER BY 1",
             {"day": day, "parts": parts},
         ).arrow()
     table: pd.DataFrame = rows.read_all().to_pandas()

@@ -15,8 +15,8 @@ Words = tuple[str, str]  # Japanese, English
 class Column:
     """One column a filter may name.
 
-    ``texts`` is a set of words in one cell, a list or joined by ``,`` or ``;``: to equal one is to hold it. ``among`` lists
-    the only values a text may have, with their words for people; empty: any text.
+    ``texts`` is a set of words in one cell, a list or joined by ``,`` or ``;``: to equal one is to hold it.
+    ``among`` lists the only values a text may have, with their words for people; empty: any text.
     """
 
     kind: Kind
