@@ -1,8 +1,10 @@
 """The list of an audience leaves the house: by hand, every night for the approved ones, or as an answer."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -59,11 +61,32 @@ def for_profile(found: Members, profile: Profile, shop: Callable[[], Shop], day:
     return found
 
 
-def list_of(found: Members, name: str, profile: Profile, date: str, lang: Language, note: str | None = None) -> List:
+def list_of(
+    found: Members, name: str, profile: Profile, date: str, shop: Shop, lang: Language, note: str | None = None
+) -> List:
     """Give the list of an audience's members as a file takes it."""
-    included = found.included.assign(audience=name, score_date=date, note=note)
+    included = in_shop_time(found.included, shop).assign(audience=name, score_date=date, note=note)
     excluded = found.excluded.assign(reason_texts=reason_texts(found.excluded.reasons, lang))
     return List(name, profile, included, excluded)
+
+
+def in_shop_time(rows: pd.DataFrame, shop: Shop) -> pd.DataFrame:
+    """Write instants, which a night keeps as seconds since 1970, on the shop's wall clock with its offset."""
+    told = {
+        name: [_instant(seconds, shop.calendar.zone) for seconds in rows[name]]
+        for name in ("send_from", "send_until")
+        if name in rows and rows[name].dtype.kind in "if"
+    }
+    return rows.assign(**{name: pd.Series(values, rows.index, object) for name, values in told.items()})
+
+
+def _instant(seconds: float, zone: ZoneInfo) -> str | None:
+    """Write one instant; ``None`` where none is known.
+
+    >>> _instant(1795219200.0, ZoneInfo("Asia/Tokyo"))
+    '2026-11-21T09:00:00+09:00'
+    """
+    return None if np.isnan(seconds) else datetime.fromtimestamp(int(seconds), zone).isoformat()
 
 
 def export(
@@ -99,7 +122,7 @@ def export(
     found = for_profile(audience(publication, asked_of(saved)), profile, lambda: shop, publication.day)
     is_control = (found.excluded.reasons == "CONTROL_GROUP").to_numpy(np.bool_)
     record(written.name, publication.day, found.included, found.excluded[is_control])
-    one = list_of(found, written.name, profile, date, shop.mapping.language, saved.note)
+    one = list_of(found, written.name, profile, date, shop, shop.mapping.language, saved.note)
     folder = out or home.root / EXPORTS / date
     done = write_list(folder, one, score_date=date, scenario=saved.scenario, approved=written.sha256)
     note_export(home, written, by, done)

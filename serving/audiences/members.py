@@ -17,8 +17,8 @@ from serving.words import GUARDS, LANGUAGES, Language
 ADDRESSES = ("line_user_id", "member_no")
 # What an allocation says of an offer, as far as the night published it.
 OFFERED = (
-    "scenario", "offer_id", "incentive", "channel", "coupon_code", "p_order_without", "p_order_with", "net_value",
-    "low", "high", "cost", "evidence", "decision_id", "send_from", "send_until",
+    "scenario", "offer_id", "incentive", "channel", "coupon_code", "p_without", "p_with", "net_value", "low", "high",
+    "cost", "evidence", "decision_id", "send_from", "send_until",
 )  # fmt: skip
 # Reasons beside the guards of contracts.md section 5, and two guards that only a list decides.
 REASONS: Mapping[str, tuple[str, str]] = {
@@ -109,7 +109,8 @@ def read_columns(publication: Publication, name: str, wanted: Collection[str]) -
 def _one_each(offered: pd.DataFrame, scenario: str) -> pd.DataFrame:
     """Keep one allocation a customer: of the scenario asked for rather than of another, sent rather than not."""
     if offered.empty:
-        return offered.reindex(columns=[*offered.columns, *{"scenario", "state", "net_value"} - set(offered.columns)])
+        lacking = [name for name in ("scenario", "state", "net_value", "cost") if name not in offered]
+        return offered.reindex(columns=[*offered.columns, *lacking])
     ranked = offered.assign(
         is_other=offered.scenario != scenario, is_kept=offered.state != "send", worth=-offered.net_value
     ).sort_values(["customer_id", "is_other", "is_kept", "worth"], kind="stable")

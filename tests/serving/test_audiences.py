@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 import yaml
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from features import lake
 from features.errors import BadInput, Refused
 from features.home import Home
+from features.parcels import unshipped
+from features.shop import Shop
+from serving.audiences.answer import answer
 from serving.audiences.approvals import Decision, approve, entries, expect_approved, propose, state
 from serving.audiences.export import asked_of, export, for_profile, write_audiences
 from serving.audiences.members import Asked, Members, audience, reason_texts
@@ -24,6 +28,9 @@ from serving.lists.profiles import PROFILES
 from serving.policy.columns import CUSTOMER
 from serving.policy.filters import matches, parse
 from serving.publication import POLICY, Publication, current
+from serving.replies import AudienceReply
+from serving.schemas import AudienceRequest
+from serving.schemas import Refused as NoAnswer
 from serving.tables import write_table
 
 from . import shop as told
@@ -263,7 +270,7 @@ def test_an_unknown_audience_names_the_nearest(tmp_path: Path) -> None:
 # ---- the list, of a real night --------------------------------------------------------------------------------
 
 
-def published(home: Home) -> Publication:
+def newest(home: Home) -> Publication:
     found = current(home)
     assert found is not None
     return found
@@ -272,7 +279,7 @@ def published(home: Home) -> Publication:
 def test_the_list_of_a_night_is_what_the_night_decided(copied: Home) -> None:
     """Counted again from the published tables, sharing no code."""
     written = propose(copied, (WINTER + "profile: excel-ja\n").encode(), "f.yaml", BY)
-    publication = published(copied)
+    publication = newest(copied)
     with pytest.raises(Refused, match="not approved yet"):
         export(copied, publication, written, BY)
     approve(copied, "winter", BY)
@@ -300,7 +307,7 @@ def test_the_list_of_a_night_is_what_the_night_decided(copied: Home) -> None:
 
 
 def test_the_night_writes_the_approved_ones_and_one_that_cannot_be_stops_no_other(copied: Home) -> None:
-    publication = published(copied)
+    publication = newest(copied)
     for name, more in (("a", ""), ("b", ""), ("waits", "")):
         propose(copied, (WINTER.replace("winter", name) + more).encode(), "f.yaml", BY)
     for name in ("a", "b"):
@@ -317,7 +324,7 @@ def test_the_night_writes_the_approved_ones_and_one_that_cannot_be_stops_no_othe
 
 def test_every_column_that_a_night_publishes_can_be_asked_about(copied: Home) -> None:
     """With the kind it has; what filters know and no night has yet is unknown of everybody."""
-    scores = published(copied).table("customer_scores")
+    scores = newest(copied).table("customer_scores")
     kinds = {"f": "number", "i": "number", "b": "boolean"}
     for name in scores.columns.drop(["merged_from", "reason_texts"]):
         column = CUSTOMER[name]
@@ -350,3 +357,107 @@ def test_the_sample_policys_filters_can_be_read() -> None:
 
     for who in yaml.safe_load(sample):
         parse(who, CUSTOMER | ANCHOR)
+
+
+# ---- asked for over HTTP --------------------------------------------------------------------------------------
+
+
+def post(online: Any, **more: Any) -> Any:
+    body = {"filter": {"lifecycle": ["at_risk", "dormant"]}, "scenario": "win_back", "lang": "en"} | more
+    return online.audience(AudienceRequest.model_validate(body))
+
+
+def test_an_audience_is_told_as_the_night_decided_it(online: Any) -> None:
+    reply = post(online)
+    AudienceReply.model_validate({"request_id": "r", **orjson.loads(orjson.dumps(reply))})
+    found = audience(online.publication, asked())
+    assert [one["customer_id"] for one in reply["included"]] == found.included.customer_id.tolist() != []
+    assert {one["customer_id"]: ",".join(one["reasons"]) for one in reply["excluded"]} == reasons(found)
+    assert reply["counts"]["meant"] == len(found.included) + len(found.excluded)
+    assert reply["counts"]["cost"] == pytest.approx(sum(one["cost"] for one in reply["included"]))
+    assert reply["who"] == "Life stage is At risk or Dormant" and reply["next_offset"] is None
+    control = next(one for one in reply["excluded"] if one["reasons"] == ["CONTROL_GROUP"])
+    assert control["reason_texts"] == ["Control group (withheld)"]
+
+
+def test_pages_add_up_to_the_whole(online: Any) -> None:
+    whole, offset = post(online), 0
+    pages: dict[str, list[Any]] = {"included": [], "excluded": []}
+    while offset is not None:
+        page = post(online, limit=7, offset=offset)
+        for name, rows in pages.items():
+            rows.extend(page[name])
+            assert len(page[name]) <= 7
+        assert page["counts"] == whole["counts"]
+        offset = page["next_offset"]
+    assert pages == {name: whole[name] for name in pages}
+
+
+def test_a_profile_gives_the_whole_list_as_its_file(online: Any) -> None:
+    sheet = post(online, profile="excel-ja", limit=1)
+    assert (sheet.name, sheet.media_type) == (f"audience-{NIGHT}.csv", "text/csv; charset=shift_jis")
+    lines = sheet.content.decode("cp932").splitlines()
+    assert len(lines) == 1 + post(online)["counts"]["included"] and lines[0].startswith('"顧客番号"')
+    line = post(online, profile="line-audience")
+    assert line.media_type == "text/plain; charset=utf-8" and line.content == b""  # the shop knows no LINE user ids
+
+
+@pytest.mark.parametrize(
+    ("more", "path", "hint"),
+    [
+        ({"filter": {"any": [{"lifecycl": "new"}]}}, "filter.any.0.lifecycl", "did you mean lifecycle?"),
+        ({"filter": {"all": {}}}, "filter.all", "must be a list"),
+        ({"filter": {"secret word": 1}}, "filter.?", "unknown field"),
+        ({"scenario": "win_bak"}, "scenario", "did you mean win_back?"),
+        ({"channel": "lime"}, "channel", "did you mean line?"),
+        ({"channel": "email", "profile": "line-audience"}, "channel", "must be line"),
+    ],
+)
+def test_a_wrong_question_names_the_path_and_the_nearest_word(
+    online: Any, more: dict[str, Any], path: str, hint: str
+) -> None:
+    with pytest.raises(NoAnswer) as refused:
+        post(online, **more)
+    assert (refused.value.status, refused.value.path) == (422, path) and hint in refused.value.message
+    assert "secret" not in refused.value.message
+
+
+def test_whoever_was_forgotten_since_is_in_no_list(published: Publication, shop: Shop) -> None:
+    request = AudienceRequest.model_validate({"filter": {}, "scenario": "win_back"})
+    everyone = answer(request, published, lambda: shop, lambda one: False)
+    others = answer(request, published, lambda: shop, lambda one: one in ("late", "c0001"))
+    assert isinstance(everyone, dict) and isinstance(others, dict)
+    assert everyone["counts"]["meant"] == others["counts"]["meant"] + 2
+    assert not {"late", "c0001"} & {one["customer_id"] for name in ("included", "excluded") for one in others[name]}
+
+
+# ---- the warehouse --------------------------------------------------------------------------------------------
+
+
+def test_a_parcel_can_still_be_added_to_until_it_is_shipped(peopled: Home) -> None:
+    """Worked by hand from what the second load tells: which orders of two weeks no shipment names."""
+    opened = told.opened(peopled)
+    waiting = unshipped(opened, told.D)
+    assert waiting.columns.tolist() == ["customer_id", "order_id"]
+    recent = {f"weekly-{ago}" for ago in range(5, 15, 7)}
+    theirs = set(waiting.order_id[waiting.customer_id == "weekly"])
+    assert theirs == recent - {"weekly-5"}  # shipped yesterday, as both of the second account's orders were
+    assert not set(waiting.order_id) & {"g1", "g2"} and waiting.order_id.is_unique
+    assert unshipped(opened, told.D - 400).empty
+
+
+def test_a_shop_that_tells_no_shipments_has_no_parcels_to_add_to(home: Home) -> None:
+    assert unshipped(told.opened(home), told.D).empty
+
+
+def test_the_warehouse_gets_a_row_an_order_and_nobody_without_one(peopled: Home) -> None:
+    opened, publication = told.opened(peopled), current(peopled)
+    assert publication is not None
+    found = audience(publication, Asked(parse({}, CUSTOMER), "win_back"))
+    cut = for_profile(found, PROFILES["warehouse-insert"], lambda: opened, publication.day)
+    orders = unshipped(opened, publication.day)
+    meant = set(found.included.customer_id)
+    assert sorted(cut.included.order_id) == sorted(orders.order_id[orders.customer_id.isin(meant)])
+    without = set(cut.excluded.customer_id[cut.excluded.reasons == "NO_OPEN_ORDER"])
+    assert without == meant - set(orders.customer_id)
+    assert len(cut.excluded) == len(found.excluded) + len(without)
