@@ -56,7 +56,7 @@ def answer(
     except BadInput as error:
         raise Refused(422, "not_writable", str(error), "profile") from None
     kind = "text/plain" if profile.suffix == ".txt" else "text/csv"
-    charset = "shift_jis" if profile.dialect.encoding == "cp932" else "utf-8"  # cp932 has no name of its own there
+    charset = "windows-31j" if profile.dialect.encoding == "cp932" else "utf-8"  # as IANA calls it
     return Sheet(f"{NAME}-{publication.manifest['score_date']}{profile.suffix}", f"{kind}; charset={charset}", content)
 
 

@@ -85,7 +85,8 @@ def audience(publication: Publication, asked: Asked) -> Members:
     columns = {str(name): scores[name].to_numpy() for name in scores.columns}
     meant = scores.loc[matches(asked.who, columns, publication.day), scores.columns.isin(["customer_id", *ADDRESSES])]
     offered = read_columns(publication, "offer_allocations", {"customer_id", "state", "guards_failed", *OFFERED})
-    joined = meant.merge(_one_each(offered, asked.scenario), on="customer_id", how="left")
+    theirs = offered[offered.customer_id.isin(meant.customer_id)]
+    joined = meant.merge(_one_each(theirs, asked.scenario), on="customer_id", how="left")
     joined = joined.sort_values("customer_id", kind="stable").reset_index(drop=True)
     reasons = _reasons(joined, asked)
     is_in = reasons == ""

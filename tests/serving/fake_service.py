@@ -38,7 +38,7 @@ class FakeOnline:
     def audience(self, request: AudienceRequest, /) -> dict[str, Any] | Sheet:
         self.asked.append(request)
         if request.profile is not None:
-            return Sheet("audience.csv", "text/csv; charset=shift_jis", "顧客番号\r\n".encode("cp932"))
+            return Sheet("audience.csv", "text/csv; charset=windows-31j", "顧客番号\r\n".encode("cp932"))
         return {"included": [], "next_offset": None}
 
     def customer(self, customer_id: str, /) -> dict[str, Any] | None:

@@ -395,7 +395,7 @@ def test_pages_add_up_to_the_whole(online: Any) -> None:
 
 def test_a_profile_gives_the_whole_list_as_its_file(online: Any) -> None:
     sheet = post(online, profile="excel-ja", limit=1)
-    assert (sheet.name, sheet.media_type) == (f"audience-{NIGHT}.csv", "text/csv; charset=shift_jis")
+    assert (sheet.name, sheet.media_type) == (f"audience-{NIGHT}.csv", "text/csv; charset=windows-31j")
     lines = sheet.content.decode("cp932").splitlines()
     assert len(lines) == 1 + post(online)["counts"]["included"] and lines[0].startswith('"顧客番号"')
     line = post(online, profile="line-audience")

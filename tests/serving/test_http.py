@@ -301,7 +301,7 @@ def test_an_audience_is_asked_for_as_strictly(client: Client, more: dict[str, An
 
 def test_a_profile_comes_as_a_file_of_its_own_encoding(client: Client) -> None:
     answer = post(client, {"filter": {}, "scenario": "win_back", "profile": "excel-ja"}, "/v1/audiences")
-    assert answer.headers["content-type"] == "text/csv; charset=shift_jis" and answer.headers["x-request-id"]
+    assert answer.headers["content-type"] == "text/csv; charset=windows-31j" and answer.headers["x-request-id"]
     assert answer.headers["content-disposition"] == 'attachment; filename="audience.csv"'
     assert answer.content.decode("cp932") == "顧客番号\r\n"
     contract = client.get("/openapi.json").json()["paths"]["/v1/audiences"]["post"]["responses"]["200"]["content"]
