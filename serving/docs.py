@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from serving.replies import ErrorReply
-from serving.schemas import RecommendRequest, ScoreRequest, Strict
+from serving.schemas import AudienceRequest, RecommendRequest, ScoreRequest, Strict
 
 Json = dict[str, Any]
 
@@ -59,7 +59,8 @@ def document(app: FastAPI) -> Json:
     if app.openapi_schema is None:
         contract = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, schemas = models_json_schema(
-            [(ScoreRequest, "validation"), (RecommendRequest, "validation")], ref_template=_REF + "{model}"
+            [(question, "validation") for question in (ScoreRequest, RecommendRequest, AudienceRequest)],
+            ref_template=_REF + "{model}",
         )
         parts = contract["components"]
         parts["schemas"] = dict(sorted({**parts["schemas"], **schemas["$defs"]}.items()))

@@ -10,6 +10,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 import typer  # noqa: E402  after the environment above
 
 from serving.cli import data, models, night, releases  # noqa: E402
+from serving.cli.audience import audience  # noqa: E402
 from serving.cli.demo import demo  # noqa: E402
 from serving.cli.forget import forget  # noqa: E402
 from serving.cli.report import report  # noqa: E402
@@ -31,6 +32,7 @@ app.command("tune")(models.tune)
 app.command("backtest")(models.backtest)
 app.add_typer(releases.release, name="release")
 app.command("nightly")(night.nightly)
+app.add_typer(audience, name="audience")
 app.command("serve")(night.serve)
 app.command("report")(report)
 app.command("forget")(forget)
