@@ -82,7 +82,9 @@ def _members(shop: Shop, day: int, policy: Policy, bought: pd.DataFrame, facts: 
         levels = [(level.id, level.from_) for level in policy.tiers.levels]
         ranked = spend_tiers(shop, day, policy.tiers.window // DAY, levels, policy.tiers.review_on)
         told = told.drop(columns="tier").merge(ranked, on="customer_id", how="outer")
-    result: pd.DataFrame = told.reindex(columns=["customer_id", *MEMBER]).sort_values("customer_id", ignore_index=True)
+    for name in set(MEMBER) - set(told.columns):
+        told[name] = np.nan if name == "to_next_tier" else None
+    result: pd.DataFrame = told[["customer_id", *MEMBER]].sort_values("customer_id", ignore_index=True)
     return result
 
 
