@@ -63,7 +63,7 @@ def refusal(score: Score, *customer_ids: str, **more: Any) -> Refused:
 def test_every_reply_is_as_documented(score: Score, explain: str, lang: str) -> None:
     reply = valid(score(*OF_EACH_KIND, explain=explain, lang=lang))
     assert [result.customer_id for result in reply.results] == list(OF_EACH_KIND)
-    assert (reply.currency, reply.release.policy) == ("JPY", 1)
+    assert (reply.currency, reply.release.policy) == ("JPY", 2)
     assert {result.status for result in reply.results} == {"ok", "opted_out", "prior_only", "unknown_customer"}
 
 
@@ -248,14 +248,14 @@ def test_doing_nothing_is_always_a_candidate(score: Score, scores: pd.DataFrame)
 
 
 def test_the_campaign_narrows_what_is_offered(score: Score) -> None:
-    late = ("none", None), ("win_back", "care_tips"), ("win_back", "coupon_10")
+    late = ("win_back", "care_tips"), ("win_back", "coupon_10"), ("none", None)
     assert offered(score, told.LATE) == list(late)
     assert offered(score, told.LATE, campaign_id="win_back") == list(late)
-    assert offered(score, told.LATE, campaign_id="replenishment") == [late[0]]
-    assert offered(score, told.LATE, offers=["coupon_10"]) == [late[0], late[2]]
+    assert offered(score, told.LATE, campaign_id="replenishment") == [late[2]]
+    assert offered(score, told.LATE, offers=["coupon_10"]) == [late[1], late[2]]
     assert offered(score, told.LATE, channels=["email"]) == list(late)
-    assert offered(score, told.LATE, purpose="survey") == [late[0]]
-    assert offered(score, "weekly") == [late[0], ("replenishment", "reminder")]
+    assert offered(score, told.LATE, purpose="survey") == [late[2]]
+    assert offered(score, "weekly") == [("replenishment", None), late[2]]
 
 
 def test_a_narrowed_answer_is_live_and_the_nights_own_is_the_nights(score: Score) -> None:
@@ -295,7 +295,7 @@ def test_net_values_by_hand(score: Score, frame: pd.DataFrame) -> None:
 
 def test_brief_shows_the_best_offer_and_nothing(score: Score) -> None:
     full, brief = (score(told.LATE, explain=how)["results"][0]["candidates"] for how in ("full", "brief"))
-    assert brief == [max(full[1:], key=lambda one: one["net_value"]), full[0]]
+    assert brief == [max(full[:-1], key=lambda one: one["net_value"]), full[-1]]
 
 
 def test_guards_say_when_they_clear(changed: Change, online: Online, release: Release) -> None:
@@ -307,7 +307,13 @@ def test_guards_say_when_they_clear(changed: Change, online: Online, release: Re
     assert [guard["state"] for guard in recent] == ["fail", "fail", "pass"]
     assert [guard["clears_at"] for guard in recent] == ["2024-12-31T20:00:00+00:00", "2024-12-30T20:00:00+00:00", None]
     brief = [[g["code"] for g in one["guards"]] for one in results(answered, around, Asked("brief"))]
-    assert brief == [["RECENT_ORDER"], ["RECENT_ORDER"], []]
+    never = ["FREQUENCY_CAP", "OPEN_TICKET", "OPEN_RETURN", "SALES_PRESSURE", "CHANNEL_UNREACHABLE"]  # no such tables
+    assert [[code for code in found if code not in never] for found in brief] == [
+        ["RECENT_ORDER"],
+        ["RECENT_ORDER"],
+        [],
+    ]
+    assert all(set(never) <= set(found) for found in brief)
 
 
 # ---- sentences
@@ -483,7 +489,7 @@ def test_a_view_of_one_customer_shows_the_orders_as_the_shop_wrote_them(online: 
         "revenue": 1000.0,
         "lines": 1,
     }
-    assert view["result"]["customer_id"] == "thrice" and len(view["result"]["guards"]) == 4
+    assert view["result"]["customer_id"] == "thrice" and len(view["result"]["guards"]) == 24
     assert online.customer("nobody") is None
 
 

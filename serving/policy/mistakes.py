@@ -1,0 +1,417 @@
+"""Every mistake of a policy in one reading: each is noted and mended in a copy, until the copy is a policy.
+
+What is mended lets the reading go on; the copy is never used to decide anything, only to look for further mistakes.
+"""
+
+import copy
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from features.door.mapping import nearest
+from serving.policy.columns import ANCHOR
+from serving.policy.due import WHO
+from serving.policy.filters import BadFilter, parse
+from serving.policy.rules import Policy
+from serving.policy.spans import AS_WRITTEN
+from serving.policy.written import Lines, Mistake, Path, read
+
+ROUNDS = 60  # each mends at least one place; a file with more mistakes than this is told of the first ones
+BRANCHES = ("[key]", "str", "Pool")  # steps that pydantic adds to a path
+ANCHORS = ("after", "around", "before", "window")
+# What stands in for a required value that cannot be read, by its key.
+MENDED: dict[str, Any] = {
+    "policy": 1, "control": {"global_share": 0, "salt": "x"}, "global_share": 0, "salt": "x",
+    "channels": {"email": {}}, "churn_bands": {"watch": 0.1, "high": 0.2, "critical": 0.3}, "watch": 0.01,
+    "high": 0.5, "critical": 0.99, "scenarios": [], "kind": "thanks", "purpose": "service", "priority": 0,
+    "type": "content", "name": "?", "from": "2000-01-01", "until": "2099-12-31", "window": "365d",
+    "levels": [{"id": "?"}], "pool": "?", "tag": "?", "min": 0, "over": "1d", "p_order_without": 1, "cap": {"1d": 1},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a reading found: the mistakes by line, and the policy as far as it could be read.
+
+    ``mended`` are the blocks that are not what the file says, such as ``("scenarios", "3")``.
+    """
+
+    mistakes: tuple[Mistake, ...]
+    policy: Policy | None
+    lines: Lines
+    mended: frozenset[Path] = frozenset()
+
+    def line(self, path: str) -> int:
+        """Give the line of a path, or of the nearest block around it that is there."""
+        return line_of(tuple(path.split(".")) if path else (), self.lines)
+
+
+def line_of(steps: Path, lines: Lines) -> int:
+    while steps and steps not in lines:
+        steps = steps[:-1]
+    return lines.get(steps, 0)
+
+
+def look(content: bytes) -> Looked:
+    """Read a policy's text to its end, whatever is wrong with it."""
+    written = read(content)
+    if written.tree is None and written.mistakes:
+        return Looked(written.mistakes, None, written.lines)
+    if not isinstance(written.tree, dict):
+        message = "must be the blocks of a policy, such as `policy: 1`"
+        return Looked((Mistake(line_of((), written.lines), "", message),), None, written.lines)
+    mender = _Mender(written.tree, dict(written.lines))
+    mender.wrong_flags(mender.tree, ())
+    policy = mender.policy()
+    found = {*written.mistakes, *mender.found}
+    return Looked(
+        tuple(sorted(found, key=lambda m: (m.line, m.path, m.message))), policy, mender.lines, frozenset(mender.mended)
+    )
+
+
+class _Mender:
+    """A policy's tree, its mistakes noted while they are mended; ``kept`` has its keys mended and nothing else."""
+
+    def __init__(self, tree: dict[Any, Any], lines: Lines) -> None:
+        self.tree, self.kept, self.lines = copy.deepcopy(tree), copy.deepcopy(tree), lines
+        self.found: list[Mistake] = []
+        self.mended: set[Path] = set()
+
+    def note(self, steps: Path, message: str, block: Path | None = None) -> None:
+        self.found.append(Mistake(line_of(steps, self.lines), ".".join(steps), message))
+        self.mended.add((steps if block is None else block)[:2])
+
+    def policy(self) -> Policy | None:
+        """Mend until what is left is a policy; then look at the words that name something, and at filters."""
+        noted: set[tuple[Path, str]] = set()
+        for _ in range(ROUNDS):
+            errors, before = self._errors(), copy.deepcopy(self.tree)
+            wrong_keys = [e for e in errors if e["type"] == "extra_forbidden" or e["loc"][-1:] == ("[key]",)]
+            for error in wrong_keys or errors:  # a key that is missing may only be misspelt
+                steps = place_of(error["loc"], self.tree)
+                message = explain(error, steps)
+                if steps and (steps, message) not in noted:
+                    noted.add((steps, message))
+                    self.note(steps, message)
+                self.mend(steps, error)
+            if self.tree == before:
+                for error in errors:
+                    self.replace(place_of(error["loc"], self.tree)[:1])
+            if not any(error["loc"] for error in errors):
+                break
+        self.words()
+        return None if self._errors() else Policy.model_validate(self.tree, context=AS_WRITTEN)
+
+    def _errors(self) -> list[Any]:
+        try:
+            Policy.model_validate(self.tree, context=AS_WRITTEN)
+        except ValidationError as error:
+            return error.errors(include_url=False)
+        return []
+
+    # ---- one mistake at a time
+
+    def mend(self, steps: Path, error: Any) -> None:
+        if not steps or _at(self.tree, steps[:-1]) is None:
+            return
+        block, key = _at(self.tree, steps[:-1]), steps[-1]
+        if error["type"] == "extra_forbidden":
+            self.rename(steps, keys_at(list(steps[:-1])))
+        elif error["type"] == "literal_error":
+            words = literal_words(error)
+            if error["loc"][-1] == "[key]":
+                self.rename(steps, words)
+            else:
+                close = difflib.get_close_matches(str(error["input"]), words, 1) or words
+                _put(block, key, close[0])
+        elif error["type"] == "value_error" and isinstance(_at(self.tree, steps), dict):
+            self.simplify(steps, error["msg"].removeprefix("Value error, "))
+        else:
+            self.replace(steps)
+
+    def rename(self, steps: Path, known: list[str]) -> None:
+        """Take a key for the one that it nearly is, if that is not there; else leave it out."""
+        *above, key = steps
+        here = _at(self.tree, tuple(above))
+        close = [word for word in difflib.get_close_matches(key, known, 1) if word not in here]
+        for tree in (self.tree, self.kept):
+            block = _at(tree, tuple(above))
+            if isinstance(block, dict):
+                value = _pop(block, key)
+                if close:
+                    block[close[0]] = copy.deepcopy(value)
+        if close:
+            there = (*above, close[0])
+            moved = {(*there, *p[len(steps) :]): n for p, n in self.lines.items() if p[: len(steps)] == steps}
+            self.lines.update(moved)
+
+    def simplify(self, steps: Path, message: str) -> None:
+        """Leave out of a block what contradicts itself: the keys a message begins with, or the whole block."""
+        block = _at(self.tree, steps)
+        named = [key for key in message.partition(":")[0].split(" and ") if key in block]
+        if message.startswith("window"):
+            named = [key for key in ANCHORS if key in block]
+        elif ":" in message and len(named) > 1:
+            named = named[1:]
+        if ":" not in message or not named:
+            self.replace(steps)
+        for key in named:
+            block.pop(key, None)
+
+    def replace(self, steps: Path) -> None:
+        """Leave a value out, or put something in its place where the block needs one."""
+        if not steps:
+            return
+        block, key = _at(self.tree, steps[:-1]), steps[-1]
+        if isinstance(block, list) and len(steps) == 2 and steps[0] == "scenarios":
+            block[int(key)] = {"id": f"?{key}", "kind": "thanks", "purpose": "service", "priority": 0}
+        elif key == "id" or steps[-2:-1] == ("levels",):
+            _put(block, key, f"?{steps[-2]}" if key == "id" else {"id": "?", "from": 1e12 + int(key)})
+        elif "window" in steps[2:] and steps[0] == "scenarios":
+            _at(self.tree, steps[:2])["window"] = ["0h", "24h"]
+        elif steps == ("scenarios",):
+            self.tree["scenarios"] = []
+        else:
+            _pop(block, key)
+            if isinstance(block, dict) and key in MENDED and key in _required_at(list(steps[:-1])):
+                block[key] = copy.deepcopy(MENDED[key])
+
+    # ---- what the models do not see
+
+    def wrong_flags(self, value: Any, steps: Path) -> None:
+        """Note yes and no where a number is meant: Python would take them for one and nothing."""
+        if steps[:1] == ("scenarios",) and steps[2:3] == ("who",):
+            return
+        entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, inner in list(entries):
+            at = (*steps, str(key))
+            if isinstance(inner, bool) and declared(list(at)) in (int, float):
+                self.note(at, f"must be a number, not {str(inner).lower()}")
+                self.replace(at)
+            else:
+                self.wrong_flags(inner, at)
+
+    def words(self) -> None:
+        """Note words that name nothing, ids that stand twice, and filters that cannot be read."""
+        self.ids()
+        for steps, word, known in list(references(self.kept, _known(self.kept))):
+            if word not in known:
+                if not any(".".join(steps) == mistake.path for mistake in self.found):
+                    self.note(steps, f"unknown word {word}{nearest(word, list(known))}")
+                _drop_word(self.tree, steps, word)
+                self.mended.add(steps[:2])
+        for i, scenario in enumerate(_dicts(self.kept.get("scenarios"))):
+            if who := _dict(scenario.get("who")):
+                self.filter(who, ("scenarios", str(i)), scenario)
+        for steps, word, known in list(references(self.tree, _known(self.tree))):
+            if word not in known:  # what it names was left out above
+                _drop_word(self.tree, steps, word)
+                self.mended.add(steps[:2])
+
+    def ids(self) -> None:
+        seen: dict[str, int] = {}
+        for i, scenario in enumerate(_dicts(self.kept.get("scenarios"))):
+            name = scenario.get("id")
+            if isinstance(name, str) and name in seen:
+                first = line_of(("scenarios", str(seen[name])), self.lines)
+                self.note(("scenarios", str(i), "id"), f"{name} stands more than once; the first is on line {first}")
+                _at(self.tree, ("scenarios", str(i)))["id"] = f"?{i}"
+            seen.setdefault(str(name), i)
+
+    def filter(self, who: dict[Any, Any], steps: Path, scenario: dict[Any, Any]) -> None:
+        at = (*steps, "who")
+        try:
+            parse(who, WHO, ".".join(at))
+        except BadFilter as error:
+            for path, message in error.mistakes:
+                self.note(tuple(path.split(".")), message, steps)
+            _at(self.tree, steps).pop("who", None)
+            return
+        if not any(scenario.get(name) for name in ANCHORS[:3]):
+            for path, name in _named(who, at):
+                if name in ANCHOR:
+                    self.note(path, f"{name} is asked of what a scenario is anchored to; give after, around or before")
+
+
+def references(tree: dict[Any, Any], known: dict[str, tuple[str, ...]]) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
+    """List every word of a tree that names something elsewhere in it: where it stands, the word, what there is."""
+    offers, channels, tiers = ("none", *known["offers"]), known["channels"], known["tiers"]
+    for i, scenario in enumerate(_dicts(tree.get("scenarios"))):
+        at: Path = ("scenarios", str(i))
+        for key, there in (("offers", offers), ("ladder", offers), ("channels", channels)):
+            yield from ((step, word, there) for step, word in _words(scenario.get(key), (*at, key)))
+        for tier, given in _dict(scenario.get("offers_by_tier")).items():
+            yield (*at, "offers_by_tier", str(tier)), str(tier), tiers
+            yield from ((s, word, offers) for s, word in _words(given, (*at, "offers_by_tier", str(tier))))
+        if tiers:
+            for step, name in _named(_dict(scenario.get("who")), (*at, "who")):
+                if name == "tier":
+                    yield from ((s, word, tiers) for s, word in _words(_at(tree, step), step))
+    for offer in _dict(_dict(tree.get("budget")).get("per_offer")):
+        yield ("budget", "per_offer", str(offer)), str(offer), known["offers"]
+    for name, offer in _dict(tree.get("offers")).items():
+        if isinstance(word := _dict(offer).get("channel"), str):
+            yield ("offers", str(name), "channel"), word, channels
+    for n, level in enumerate(_dicts(_dict(tree.get("tiers")).get("levels"))):
+        yield from (
+            (s, word, known["offers"]) for s, word in _words(level.get("perks"), ("tiers", "levels", str(n), "perks"))
+        )
+
+
+def _known(tree: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
+    """List what a policy has under names: offers, channels, tiers."""
+    levels = _dicts(_dict(tree.get("tiers")).get("levels"))
+    return {
+        "offers": tuple(map(str, _dict(tree.get("offers")))),
+        "channels": tuple(map(str, _dict(tree.get("channels")))),
+        "tiers": tuple(str(level.get("id")) for level in levels),
+    }
+
+
+def _named(who: Any, steps: Path) -> Iterator[tuple[Path, str]]:
+    """List the fields a filter names, each with its path."""
+    for key, inner in who.items() if isinstance(who, dict) else ():
+        at = (*steps, str(key))
+        if key in ("all", "any"):
+            for i, part in enumerate(inner if isinstance(inner, list) else ()):
+                yield from _named(part, (*at, str(i)))
+        elif key == "not":
+            yield from _named(inner, at)
+        else:
+            yield at, str(key)
+
+
+def _words(value: Any, steps: Path) -> Iterator[tuple[Path, str]]:
+    """List the texts that stand at a place: one, some in a list, or those of ``in``."""
+    if isinstance(value, str):
+        yield steps, value
+    elif isinstance(value, list):
+        yield from (((*steps, str(i)), word) for i, word in enumerate(value) if isinstance(word, str))
+    elif isinstance(value, dict):
+        yield from _words(value.get("in"), (*steps, "in"))
+
+
+def _dict(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> list[dict[Any, Any]]:
+    """Give the entries of a list, an empty block for each that is none, so that places stay what they are."""
+    return [_dict(entry) for entry in value] if isinstance(value, list) else []
+
+
+def _at(tree: Any, steps: Path) -> Any:
+    """Give what stands at a path, ``None`` where there is nothing."""
+    for step in steps:
+        if isinstance(tree, dict):
+            tree = next((value for key, value in tree.items() if str(key) == step), None)
+        elif isinstance(tree, list) and step.isdigit() and int(step) < len(tree):
+            tree = tree[int(step)]
+        else:
+            return None
+    return tree
+
+
+def _pop(block: Any, key: str) -> Any:
+    if isinstance(block, list):
+        return block.pop(int(key)) if key.isdigit() and int(key) < len(block) else None
+    found = next((name for name in block if str(name) == key), None)
+    return block.pop(found) if found is not None else None
+
+
+def _put(block: Any, key: str, value: Any) -> None:
+    if isinstance(block, list):
+        block[int(key)] = value
+    else:
+        block[key] = value
+
+
+def _drop_word(tree: Any, steps: Path, word: str) -> None:
+    """Leave out of a mended tree a word that names nothing."""
+    block = _at(tree, steps[:-1])
+    if isinstance(block, list):
+        block[:] = [entry for entry in block if entry != word]
+    elif isinstance(block, dict):
+        _pop(block, steps[-1])
+
+
+# ---- the models' own words
+
+
+def place_of(location: tuple[Any, ...], tree: Any) -> Path:
+    """Give an error's path in the file's own words, without the steps that only the models have."""
+    steps: list[str] = []
+    while location and location[-1] in BRANCHES and _at(tree, tuple(map(str, location))) is None:
+        location = location[:-1]
+    for nth, step in enumerate(map(str, location)):
+        if nth == len(location) - 1 or _at(tree, (*steps, step)) is not None:
+            steps.append(step)
+    return tuple(steps)
+
+
+def explain(error: Any, steps: Path) -> str:
+    """Say what is wrong at a place, and what would be right."""
+    if error["type"] == "extra_forbidden":
+        return f"unknown key{nearest(steps[-1], keys_at(list(steps[:-1])))}"
+    if error["type"] == "literal_error":
+        words = literal_words(error)
+        return f"must be one of {', '.join(words)}{nearest(str(error['input']), words)}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return {"missing": "is missing"}.get(error["type"], message)
+
+
+def literal_words(error: Any) -> list[str]:
+    """List the words of which an error says that one was expected."""
+    return [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+
+
+def keys_at(steps: list[str]) -> list[str]:
+    """List the keys a block of a policy may have, by walking the models along a path."""
+    block = _model_in(_kind_at(steps))
+    return [f.alias or name for name, f in block.model_fields.items()] if block else []
+
+
+def _required_at(steps: list[str]) -> list[str]:
+    block = _model_in(_kind_at(steps))
+    return [f.alias or name for name, f in block.model_fields.items() if f.is_required()] if block else []
+
+
+def declared(steps: list[str]) -> Any:
+    """Give the kind of a value that stands alone, such as ``int``; ``None`` for a block or a list."""
+    kind = _kind_at(steps)
+    while get_args(kind) and not isinstance(kind, type):
+        kind = next((inner for inner in get_args(kind) if inner is not type(None)), None)
+    return kind if kind in (int, float, str, bool) else None
+
+
+def _kind_at(steps: list[str]) -> Any:
+    kind: Any = Policy
+    for step in steps:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = {f.alias or name: f for name, f in kind.model_fields.items()}.get(step)
+            kind = _unwrapped(field.annotation) if field else None
+        else:
+            kind = _model_in(kind) or _value_in(kind)  # an entry of a list or a mapping
+    return kind
+
+
+def _value_in(annotation: Any) -> Any:
+    """Give the kind of a list's entries or of a mapping's values."""
+    inner = [kind for kind in get_args(annotation) if kind is not Ellipsis]
+    return inner[-1] if inner else None
+
+
+def _unwrapped(annotation: Any) -> Any:
+    """Leave out the ``None`` of what may be absent."""
+    inner = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return inner[0] if type(None) in get_args(annotation) and len(inner) == 1 else annotation
+
+
+def _model_in(annotation: Any) -> Any:
+    """Find the block an annotation holds, however deep: of ``dict[str, Offer]`` it is ``Offer``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
