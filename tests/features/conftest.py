@@ -18,6 +18,7 @@ from features.door.mapping_file import SHOPS, load_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
 from tests.features import exports
+from tests.features.whole import Whole
 from tests.worlds import AS_OF, COLUMNS, Toy, at, number
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -27,6 +28,12 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 def new_toy(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Toy]:
     """Give toy shops, each in a folder of its own."""
     return lambda *args, **options: Toy(tmp_path_factory.mktemp("toy"), *args, **options)
+
+
+@pytest.fixture(scope="session")
+def new_whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Whole]:
+    """Give toy shops that also have birthdays, points, tags, campaigns and channels."""
+    return lambda *args, **options: Whole(tmp_path_factory.mktemp("whole"), *args, **options)
 
 
 @dataclass(frozen=True)
