@@ -231,9 +231,9 @@ class _Mender:
             _at(self.tree, steps).pop("who", None)
             return
         if not any(scenario.get(name) for name in ANCHORS[:3]):
-            for path, name in _named(who, at):
+            for place, name in _named(who, at):
                 if name in ANCHOR:
-                    self.note(path, f"{name} is asked of what a scenario is anchored to; give after, around or before")
+                    self.note(place, f"{name} is asked of what a scenario is anchored to; give after, around or before")
 
 
 def references(tree: dict[Any, Any], known: dict[str, tuple[str, ...]]) -> Iterator[tuple[Path, str, tuple[str, ...]]]:

@@ -39,7 +39,7 @@ def read(content: bytes) -> Written:
     """Read a policy's text; what is not YAML at all is one mistake and no tree."""
     try:
         if alias := next((e for e in yaml.parse(content) if isinstance(e, yaml.AliasEvent)), None):
-            line = alias.start_mark.line + 1
+            line = alias.start_mark.line + 1 if alias.start_mark else 0
             return Written(None, {}, (Mistake(line, "", f"*{alias.anchor}: write out what is meant, without *"),))
         root = yaml.compose(content, Loader=yaml.SafeLoader)
         lines = dict(_lines(root))
