@@ -7,6 +7,7 @@ from serving.policy.dead_ends import Dead, dead_ends
 from serving.policy.findings import LEVELS, Finding, Level, Setting
 from serving.policy.mistake_words import in_japanese
 from serving.policy.mistakes import Looked, look
+from serving.policy.odd_scenarios import odd_scenarios
 from serving.policy.rules import Policy
 from serving.words import LANGUAGES, Language
 
@@ -29,7 +30,7 @@ def check(content: bytes, setting: Setting) -> list[Finding]:
 
 def examined(policy: Policy, setting: Setting) -> list[Dead]:
     """List what a policy says that can never happen, contradicts itself, or changes nothing."""
-    return [*dead_ends(policy, setting), *contradictions(policy, setting)]
+    return [*dead_ends(policy, setting), *odd_scenarios(policy), *contradictions(policy, setting)]
 
 
 def is_refused(found: Sequence[Finding]) -> bool:

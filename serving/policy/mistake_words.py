@@ -12,16 +12,28 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"must be one of (.+)", r"\1 のいずれかにしてください"),
     (r"is missing", "必須のキーがありません"),
     (r"must be a number, not (\w+)", r"数値にしてください(\1 は不可)"),
-    (r"(.+) is no span of time; write days or hours, such as 90d or 48h", r"\1 は期間ではありません。90d や 48h のように日か時間で書いてください"),
-    (r"(.+) are no hours of a day; write them as 21:00-08:00", r"\1 は時間帯ではありません。21:00-08:00 のように書いてください"),
+    (
+        r"(.+) is no span of time; write days or hours, such as 90d or 48h",
+        r"\1 は期間ではありません。90d や 48h のように書いてください",
+    ),
+    (
+        r"(.+) are no hours of a day; write them as 21:00-08:00",
+        r"\1 は時間帯ではありません。21:00-08:00 のように書いてください",
+    ),
     (r"(.+) begins when it ends; .+", r"\1 は始まりと終わりが同じです。省くか、終わりを変えてください"),
     (r"must be longer than nothing, such as 90d", "90d のような正の期間にしてください"),
     (r"key (.+) stands twice; the first is on line (\d+)", r"キー \1 が2回あります(最初は\2行目)"),
     (r"(.+) stands more than once; the first is on line (\d+)", r"\1 が2回あります(最初は\2行目)"),
     (r"(.+) is no plain number; .+", r"\1 は数値として読めません。数字だけで書くか、文字なら引用符で囲んでください"),
-    (r"(.+) is asked of what a scenario is anchored to; .+", r"\1 は起点についての条件です。after、around、before のいずれかを書いてください"),
+    (
+        r"(.+) is asked of what a scenario is anchored to; .+",
+        r"\1 は起点についての条件です。after、around、before のいずれかを書いてください",
+    ),
     (r"(.+): a scenario has one anchor", r"\1: 起点は1つだけです"),
-    (r"window: stands with after, around or before, and neither without the other", "window は after・around・before のいずれかと一緒に書いてください"),
+    (
+        r"window: stands with after, around or before, and neither without the other",
+        "window は after・around・before のいずれかと一緒に書いてください",
+    ),
     (r"window: must open before it closes", "window の始まりは終わりより前にしてください"),
     (r"(.+): give one of them", r"\1: いずれか1つにしてください"),
     (r"a coupon has either value or percent", "クーポンには value か percent のどちらか一方が必要です"),
@@ -30,7 +42,10 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"watch, high and critical must rise", "watch・high・critical の順に大きくしてください"),
     (r"levels: each must begin above the one before", "levels は前のランクより高い金額から始めてください"),
     (r"until (.+) lies before from (.+)", r"until \1 が from \2 より前です"),
-    (r"none: means a message without an offer; choose another name", "none は特典なしを表す語です。別の名前にしてください"),
+    (
+        r"none: means a message without an offer; choose another name",
+        "none は特典なしを表す語です。別の名前にしてください",
+    ),
     (r"says nothing; give a value, a list, or (.+)", r"条件がありません。値、リスト、または \1 を書いてください"),
     (r"between already says min and max", "between は min と max を兼ねています"),
     (r"its lower end lies above its upper end", "下限が上限を上回っています"),
@@ -63,7 +78,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"(List|Tuple|Dictionary) should have at least (\d+) items? .*", r"\2つ以上必要です"),
     (r"Field required", "必須の値がありません"),
     (r"(.+): must be fields .*", r"\1: 項目と条件を書いてください"),
-)  # fmt: skip
+)
 MEANT = re.compile(r"^(.*?); did you mean (.+)\?$", re.S)
 KNOWN = re.compile(r"^(.*?); known are (.*)$", re.S)
 

@@ -5,11 +5,10 @@ What is mended lets the reading go on; the copy is never used to decide anything
 
 import copy
 import difflib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from features.door.mapping import nearest
 from serving.policy.columns import ANCHOR
@@ -17,10 +16,20 @@ from serving.policy.due import WHO
 from serving.policy.filters import BadFilter, parse
 from serving.policy.rules import Policy
 from serving.policy.spans import AS_WRITTEN
+from serving.policy.tree import block_of, blocks_of, drop_word, found_at, place_of, put, take
+from serving.policy.vocabulary import (
+    declared,
+    explain,
+    fields_of,
+    keys_at,
+    known_words,
+    literal_words,
+    references,
+    required_at,
+)
 from serving.policy.written import Lines, Mistake, Path, read
 
 ROUNDS = 60  # each mends at least one place; a file with more mistakes than this is told of the first ones
-BRANCHES = ("[key]", "str", "Pool")  # steps that pydantic adds to a path
 ANCHORS = ("after", "around", "before", "window")
 # What stands in for a required value that cannot be read, by its key.
 MENDED: dict[str, Any] = {
@@ -115,9 +124,9 @@ class _Mender:
     # ---- one mistake at a time
 
     def mend(self, steps: Path, error: Any) -> None:
-        if not steps or _at(self.tree, steps[:-1]) is None:
+        if not steps or found_at(self.tree, steps[:-1]) is None:
             return
-        block, key = _at(self.tree, steps[:-1]), steps[-1]
+        block, key = found_at(self.tree, steps[:-1]), steps[-1]
         if error["type"] == "extra_forbidden":
             self.rename(steps, keys_at(list(steps[:-1])))
         elif error["type"] == "literal_error":
@@ -126,8 +135,8 @@ class _Mender:
                 self.rename(steps, words)
             else:
                 close = difflib.get_close_matches(str(error["input"]), words, 1) or words
-                _put(block, key, close[0])
-        elif error["type"] == "value_error" and isinstance(_at(self.tree, steps), dict):
+                put(block, key, close[0])
+        elif error["type"] == "value_error" and isinstance(found_at(self.tree, steps), dict):
             self.simplify(steps, error["msg"].removeprefix("Value error, "))
         else:
             self.replace(steps)
@@ -135,12 +144,12 @@ class _Mender:
     def rename(self, steps: Path, known: list[str]) -> None:
         """Take a key for the one that it nearly is, if that is not there; else leave it out."""
         *above, key = steps
-        here = _at(self.tree, tuple(above))
+        here = found_at(self.tree, tuple(above))
         close = [word for word in difflib.get_close_matches(key, known, 1) if word not in here]
         for tree in (self.tree, self.kept):
-            block = _at(tree, tuple(above))
+            block = found_at(tree, tuple(above))
             if isinstance(block, dict):
-                value = _pop(block, key)
+                value = take(block, key)
                 if close:
                     block[close[0]] = copy.deepcopy(value)
         if close:
@@ -150,7 +159,7 @@ class _Mender:
 
     def simplify(self, steps: Path, message: str) -> None:
         """Leave out of a block what contradicts itself: the keys a message begins with, or the whole block."""
-        block = _at(self.tree, steps)
+        block = found_at(self.tree, steps)
         named = [key for key in message.partition(":")[0].split(" and ") if key in block]
         if message.startswith("window"):
             named = [key for key in ANCHORS if key in block]
@@ -165,18 +174,18 @@ class _Mender:
         """Leave a value out, or put something in its place where the block needs one."""
         if not steps:
             return
-        block, key = _at(self.tree, steps[:-1]), steps[-1]
+        block, key = found_at(self.tree, steps[:-1]), steps[-1]
         if isinstance(block, list) and len(steps) == 2 and steps[0] == "scenarios":
             block[int(key)] = {"id": f"?{key}", "kind": "thanks", "purpose": "service", "priority": 0}
         elif key == "id" or steps[-2:-1] == ("levels",):
-            _put(block, key, f"?{steps[-2]}" if key == "id" else {"id": "?", "from": 1e12 + int(key)})
+            put(block, key, f"?{steps[-2]}" if key == "id" else {"id": "?", "from": 1e12 + int(key)})
         elif "window" in steps[2:] and steps[0] == "scenarios":
-            _at(self.tree, steps[:2])["window"] = ["0h", "24h"]
+            found_at(self.tree, steps[:2])["window"] = ["0h", "24h"]
         elif steps == ("scenarios",):
             self.tree["scenarios"] = []
         else:
-            _pop(block, key)
-            if isinstance(block, dict) and key in MENDED and key in _required_at(list(steps[:-1])):
+            take(block, key)
+            if isinstance(block, dict) and key in MENDED and key in required_at(list(steps[:-1])):
                 block[key] = copy.deepcopy(MENDED[key])
 
     # ---- what the models do not see
@@ -197,28 +206,28 @@ class _Mender:
     def words(self) -> None:
         """Note words that name nothing, ids that stand twice, and filters that cannot be read."""
         self.ids()
-        for steps, word, known in list(references(self.kept, _known(self.kept))):
+        for steps, word, known in list(references(self.kept, known_words(self.kept))):
             if word not in known:
                 if not any(".".join(steps) == mistake.path for mistake in self.found):
                     self.note(steps, f"unknown word {word}{nearest(word, list(known))}")
-                _drop_word(self.tree, steps, word)
+                drop_word(self.tree, steps, word)
                 self.mended.add(steps[:2])
-        for i, scenario in enumerate(_dicts(self.kept.get("scenarios"))):
-            if who := _dict(scenario.get("who")):
+        for i, scenario in enumerate(blocks_of(self.kept.get("scenarios"))):
+            if who := block_of(scenario.get("who")):
                 self.filter(who, ("scenarios", str(i)), scenario)
-        for steps, word, known in list(references(self.tree, _known(self.tree))):
+        for steps, word, known in list(references(self.tree, known_words(self.tree))):
             if word not in known:  # what it names was left out above
-                _drop_word(self.tree, steps, word)
+                drop_word(self.tree, steps, word)
                 self.mended.add(steps[:2])
 
     def ids(self) -> None:
         seen: dict[str, int] = {}
-        for i, scenario in enumerate(_dicts(self.kept.get("scenarios"))):
+        for i, scenario in enumerate(blocks_of(self.kept.get("scenarios"))):
             name = scenario.get("id")
             if isinstance(name, str) and name in seen:
                 first = line_of(("scenarios", str(seen[name])), self.lines)
                 self.note(("scenarios", str(i), "id"), f"{name} stands more than once; the first is on line {first}")
-                _at(self.tree, ("scenarios", str(i)))["id"] = f"?{i}"
+                found_at(self.tree, ("scenarios", str(i)))["id"] = f"?{i}"
             seen.setdefault(str(name), i)
 
     def filter(self, who: dict[Any, Any], steps: Path, scenario: dict[Any, Any]) -> None:
@@ -228,190 +237,9 @@ class _Mender:
         except BadFilter as error:
             for path, message in error.mistakes:
                 self.note(tuple(path.split(".")), message, steps)
-            _at(self.tree, steps).pop("who", None)
+            found_at(self.tree, steps).pop("who", None)
             return
         if not any(scenario.get(name) for name in ANCHORS[:3]):
-            for place, name in _named(who, at):
+            for place, name in fields_of(who, at):
                 if name in ANCHOR:
                     self.note(place, f"{name} is asked of what a scenario is anchored to; give after, around or before")
-
-
-def references(tree: dict[Any, Any], known: dict[str, tuple[str, ...]]) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
-    """List every word of a tree that names something elsewhere in it: where it stands, the word, what there is."""
-    offers, channels, tiers = ("none", *known["offers"]), known["channels"], known["tiers"]
-    for i, scenario in enumerate(_dicts(tree.get("scenarios"))):
-        at: Path = ("scenarios", str(i))
-        for key, there in (("offers", offers), ("ladder", offers), ("channels", channels)):
-            yield from ((step, word, there) for step, word in _words(scenario.get(key), (*at, key)))
-        for tier, given in _dict(scenario.get("offers_by_tier")).items():
-            yield (*at, "offers_by_tier", str(tier)), str(tier), tiers
-            yield from ((s, word, offers) for s, word in _words(given, (*at, "offers_by_tier", str(tier))))
-        if tiers:
-            for step, name in _named(_dict(scenario.get("who")), (*at, "who")):
-                if name == "tier":
-                    yield from ((s, word, tiers) for s, word in _words(_at(tree, step), step))
-    for offer in _dict(_dict(tree.get("budget")).get("per_offer")):
-        yield ("budget", "per_offer", str(offer)), str(offer), known["offers"]
-    for name, offer in _dict(tree.get("offers")).items():
-        if isinstance(word := _dict(offer).get("channel"), str):
-            yield ("offers", str(name), "channel"), word, channels
-    for n, level in enumerate(_dicts(_dict(tree.get("tiers")).get("levels"))):
-        yield from (
-            (s, word, known["offers"]) for s, word in _words(level.get("perks"), ("tiers", "levels", str(n), "perks"))
-        )
-
-
-def _known(tree: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
-    """List what a policy has under names: offers, channels, tiers."""
-    levels = _dicts(_dict(tree.get("tiers")).get("levels"))
-    return {
-        "offers": tuple(map(str, _dict(tree.get("offers")))),
-        "channels": tuple(map(str, _dict(tree.get("channels")))),
-        "tiers": tuple(str(level.get("id")) for level in levels),
-    }
-
-
-def _named(who: Any, steps: Path) -> Iterator[tuple[Path, str]]:
-    """List the fields a filter names, each with its path."""
-    for key, inner in who.items() if isinstance(who, dict) else ():
-        at = (*steps, str(key))
-        if key in ("all", "any"):
-            for i, part in enumerate(inner if isinstance(inner, list) else ()):
-                yield from _named(part, (*at, str(i)))
-        elif key == "not":
-            yield from _named(inner, at)
-        else:
-            yield at, str(key)
-
-
-def _words(value: Any, steps: Path) -> Iterator[tuple[Path, str]]:
-    """List the texts that stand at a place: one, some in a list, or those of ``in``."""
-    if isinstance(value, str):
-        yield steps, value
-    elif isinstance(value, list):
-        yield from (((*steps, str(i)), word) for i, word in enumerate(value) if isinstance(word, str))
-    elif isinstance(value, dict):
-        yield from _words(value.get("in"), (*steps, "in"))
-
-
-def _dict(value: Any) -> dict[Any, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> list[dict[Any, Any]]:
-    """Give the entries of a list, an empty block for each that is none, so that places stay what they are."""
-    return [_dict(entry) for entry in value] if isinstance(value, list) else []
-
-
-def _at(tree: Any, steps: Path) -> Any:
-    """Give what stands at a path, ``None`` where there is nothing."""
-    for step in steps:
-        if isinstance(tree, dict):
-            tree = next((value for key, value in tree.items() if str(key) == step), None)
-        elif isinstance(tree, list) and step.isdigit() and int(step) < len(tree):
-            tree = tree[int(step)]
-        else:
-            return None
-    return tree
-
-
-def _pop(block: Any, key: str) -> Any:
-    if isinstance(block, list):
-        return block.pop(int(key)) if key.isdigit() and int(key) < len(block) else None
-    found = next((name for name in block if str(name) == key), None)
-    return block.pop(found) if found is not None else None
-
-
-def _put(block: Any, key: str, value: Any) -> None:
-    if isinstance(block, list):
-        block[int(key)] = value
-    else:
-        block[key] = value
-
-
-def _drop_word(tree: Any, steps: Path, word: str) -> None:
-    """Leave out of a mended tree a word that names nothing."""
-    block = _at(tree, steps[:-1])
-    if isinstance(block, list):
-        block[:] = [entry for entry in block if entry != word]
-    elif isinstance(block, dict):
-        _pop(block, steps[-1])
-
-
-# ---- the models' own words
-
-
-def place_of(location: tuple[Any, ...], tree: Any) -> Path:
-    """Give an error's path in the file's own words, without the steps that only the models have."""
-    steps: list[str] = []
-    while location and location[-1] in BRANCHES and _at(tree, tuple(map(str, location))) is None:
-        location = location[:-1]
-    for nth, step in enumerate(map(str, location)):
-        if nth == len(location) - 1 or _at(tree, (*steps, step)) is not None:
-            steps.append(step)
-    return tuple(steps)
-
-
-def explain(error: Any, steps: Path) -> str:
-    """Say what is wrong at a place, and what would be right."""
-    if error["type"] == "extra_forbidden":
-        return f"unknown key{nearest(steps[-1], keys_at(list(steps[:-1])))}"
-    if error["type"] == "literal_error":
-        words = literal_words(error)
-        return f"must be one of {', '.join(words)}{nearest(str(error['input']), words)}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return {"missing": "is missing"}.get(error["type"], message)
-
-
-def literal_words(error: Any) -> list[str]:
-    """List the words of which an error says that one was expected."""
-    return [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-
-
-def keys_at(steps: list[str]) -> list[str]:
-    """List the keys a block of a policy may have, by walking the models along a path."""
-    block = _model_in(_kind_at(steps))
-    return [f.alias or name for name, f in block.model_fields.items()] if block else []
-
-
-def _required_at(steps: list[str]) -> list[str]:
-    block = _model_in(_kind_at(steps))
-    return [f.alias or name for name, f in block.model_fields.items() if f.is_required()] if block else []
-
-
-def declared(steps: list[str]) -> Any:
-    """Give the kind of a value that stands alone, such as ``int``; ``None`` for a block or a list."""
-    kind = _kind_at(steps)
-    while get_args(kind) and not isinstance(kind, type):
-        kind = next((inner for inner in get_args(kind) if inner is not type(None)), None)
-    return kind if kind in (int, float, str, bool) else None
-
-
-def _kind_at(steps: list[str]) -> Any:
-    kind: Any = Policy
-    for step in steps:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            field = {f.alias or name: f for name, f in kind.model_fields.items()}.get(step)
-            kind = _unwrapped(field.annotation) if field else None
-        else:
-            kind = _model_in(kind) or _value_in(kind)  # an entry of a list or a mapping
-    return kind
-
-
-def _value_in(annotation: Any) -> Any:
-    """Give the kind of a list's entries or of a mapping's values."""
-    inner = [kind for kind in get_args(annotation) if kind is not Ellipsis]
-    return inner[-1] if inner else None
-
-
-def _unwrapped(annotation: Any) -> Any:
-    """Leave out the ``None`` of what may be absent."""
-    inner = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return inner[0] if type(None) in get_args(annotation) and len(inner) == 1 else annotation
-
-
-def _model_in(annotation: Any) -> Any:
-    """Find the block an annotation holds, however deep: of ``dict[str, Offer]`` it is ``Offer``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)

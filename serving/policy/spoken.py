@@ -45,7 +45,7 @@ def span(seconds: float) -> Said:
     >>> span(14 * 86400), span(48 * 3600), span(5 * 3600)
     (('14日', '14 days'), ('48時間', '48 hours'), ('5時間', '5 hours'))
     """
-    if seconds % DAY or 0 < abs(seconds) <= 3 * DAY:
+    if seconds % DAY or 0 < abs(seconds) <= 2 * DAY:
         n = int(seconds // HOUR)
         return f"{n}時間", f"{n} hour{'s' * (n != 1)}"
     n = int(seconds // DAY)
