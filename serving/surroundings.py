@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def _members(shop: Shop, day: int, policy: Policy, bought: pd.DataFrame, facts: 
     """Give what is known of members: the shop's list, the policy's tiers in place of the list's, their category."""
     told = members(shop, day).merge(main_category(bought, facts), on="customer_id", how="outer")
     if policy.tiers is not None:
-        levels = [(level.id, level.from_) for level in policy.tiers.levels]
+        levels = [(level.id, Decimal(str(level.from_))) for level in policy.tiers.levels]
         ranked = spend_tiers(shop, day, policy.tiers.window // DAY, levels, policy.tiers.review_on)
         told = told.drop(columns="tier").merge(ranked, on="customer_id", how="outer")
     for name in set(MEMBER) - set(told.columns):
