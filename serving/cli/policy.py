@@ -1,6 +1,5 @@
 """`okaeri policy`: is a policy sound, and what would another one change."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,9 +99,9 @@ SAME_RULES = {"ja": "規則は変わりません", "en": "the rules are the same
 
 def tonight(home: "Home", text: bytes) -> "pd.DataFrame":
     """Answer tonight under a policy without publishing: the table of allocations."""
-    nights: Any = import_module("serving.nightly")
-    table: pd.DataFrame = nights.preview(home, text, now())
-    return table
+    from serving.preview import preview
+
+    return preview(home, text, now())
 
 
 def _shop() -> "Shop | None":
