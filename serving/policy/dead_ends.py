@@ -11,7 +11,7 @@ from serving.policy.spoken import CHANNELS
 from serving.policy.unspoken import budgets, channel_reasons
 
 NEVER_FIRES: Said = ("{scenario}は一度も配信されません。{why}", "{scenario} can never fire: {why}")
-CHANNEL_DEAD: Said = (
+CHANNEL_STILL: Said = (
     "{scenario}は{channel}では配信されません。{why}",
     "{scenario} never goes out over {channel}: {why}",
 )
@@ -27,6 +27,7 @@ TOGETHER: Said = (
     "offer and channel together cost {cost:g}, more than {budget} has ({most:g}) (BUDGET)",
 )
 
+STILL_ALL_WINDOW = "quiet_all_window"
 Dead = tuple[Level, str, str, Said]  # level, path, code, words
 
 
@@ -72,8 +73,14 @@ class Prospect:
         for offer in self.scenario.offer_ids:
             ways = [self.together(offer, name) for name in self.policy.channels_of(self.scenario, offer)]
             if all(ways):
-                found[offer] = tuple(dict.fromkeys(self.offers[offer] or [r for way in ways for r in way]))
+                found[offer] = tuple(dict.fromkeys(reason for way in ways for reason in way))
         return found
+
+    @property
+    def is_soft(self) -> bool:
+        """Tell whether the scenario would fire but for what the shop may want."""
+        ways = (self.together(o, c) for o in self.scenario.offer_ids for c in self.policy.channels_of(self.scenario, o))
+        return not self.whole and any(all(reason.is_soft for reason in way) for way in ways)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -90,22 +97,34 @@ def dead_ends(policy: Policy, setting: Setting) -> Iterator[Dead]:
     prospects = [Prospect(policy, scenario, setting) for scenario in policy.scenarios]
     for one in prospects:
         if one.reasons:
-            level: Level = "warning" if any(reason.is_soft for reason in one.reasons) and not one.whole else "mistake"
+            level: Level = "warning" if one.is_soft else "mistake"
+            main = next((reason for reason in one.reasons if not reason.is_soft), one.reasons[0])
             why = joined(reason.said for reason in one.reasons)
             told = said(NEVER_FIRES, scenario=named(one.scenario), why=why)
-            yield level, place(policy, one.scenario), "never_fires:" + one.reasons[0].code, told
+            yield level, place(policy, one.scenario), "never_fires:" + main.code, told
         else:
-            yield from _dead_channels(one)
+            yield from _still_channels(one)
+    yield from _dead_channels(policy, prospects)
     yield from _dead_offers(policy, prospects)
     yield from _unused_channels(policy)
 
 
-def _dead_channels(one: Prospect) -> Iterator[Dead]:
+def _still_channels(one: Prospect) -> Iterator[Dead]:
+    """Tell a channel that is still during one scenario's window, though another may go."""
     for name, reasons in one.channels.items():
-        if reasons:
-            why = joined(reason.said for reason in reasons)
-            told = said(CHANNEL_DEAD, scenario=named(one.scenario), channel=CHANNELS[name], why=why)
-            yield "warning", f"{place(one.policy, one.scenario)}.channels", "channel_dead:" + reasons[0].code, told
+        if still := [reason for reason in reasons if reason.code == STILL_ALL_WINDOW]:
+            told = said(CHANNEL_STILL, scenario=named(one.scenario), channel=CHANNELS[name], why=still[0].said)
+            yield "warning", f"{place(one.policy, one.scenario)}.channels", "channel_dead:" + STILL_ALL_WINDOW, told
+
+
+def _dead_channels(policy: Policy, prospects: Sequence[Prospect]) -> Iterator[Dead]:
+    """Tell once of a channel why it never carries anything, or nothing that is not owed."""
+    for name in policy.channels:
+        reasons = dict.fromkeys(
+            r for one in prospects for r in one.channels.get(name, ()) if r.code != STILL_ALL_WINDOW
+        )
+        for reason in reasons:
+            yield "warning", f"channels.{name}", "channel_dead:" + reason.code, reason.said
 
 
 def _dead_offers(policy: Policy, prospects: Sequence[Prospect]) -> Iterator[Dead]:

@@ -75,7 +75,8 @@ def look(content: bytes) -> Looked:
     mender = _Mender(written.tree, dict(written.lines))
     mender.wrong_flags(mender.tree, ())
     policy = mender.policy()
-    found = {*written.mistakes, *mender.found}
+    unclear = {(m.line, m.path) for m in written.mistakes}
+    found = {*written.mistakes, *(m for m in mender.found if (m.line, m.path) not in unclear)}
     return Looked(
         tuple(sorted(found, key=lambda m: (m.line, m.path, m.message))), policy, mender.lines, frozenset(mender.mended)
     )
@@ -88,6 +89,7 @@ class _Mender:
         self.tree, self.kept, self.lines = copy.deepcopy(tree), copy.deepcopy(tree), lines
         self.found: list[Mistake] = []
         self.mended: set[Path] = set()
+        self.replaced: set[Path] = set()
 
     def note(self, steps: Path, message: str, block: Path | None = None) -> None:
         self.found.append(Mistake(line_of(steps, self.lines), ".".join(steps), message))
@@ -102,7 +104,7 @@ class _Mender:
             for error in wrong_keys or errors:  # a key that is missing may only be misspelt
                 steps = place_of(error["loc"], self.tree)
                 message = explain(error, steps)
-                if steps and (steps, message) not in noted:
+                if steps and (steps, message) not in noted and not self.follows(steps, message):
                     noted.add((steps, message))
                     self.note(steps, message)
                 self.mend(steps, error)
@@ -120,6 +122,10 @@ class _Mender:
         except ValidationError as error:
             return error.errors(include_url=False)
         return []
+
+    def follows(self, steps: Path, message: str) -> bool:
+        """Tell whether a mistake is only about a value that was a mistake itself and is not there any more."""
+        return any(one[:-1] == steps and one[-1] in message for one in self.replaced)
 
     # ---- one mistake at a time
 
@@ -165,8 +171,9 @@ class _Mender:
             named = [key for key in ANCHORS if key in block]
         elif ":" in message and len(named) > 1:
             named = named[1:]
-        if ":" not in message or not named:
+        if ":" not in message or not named or set(named) & set(required_at(list(steps))):
             self.replace(steps)
+            return
         for key in named:
             block.pop(key, None)
 
@@ -174,6 +181,7 @@ class _Mender:
         """Leave a value out, or put something in its place where the block needs one."""
         if not steps:
             return
+        self.replaced.add(steps)
         block, key = found_at(self.tree, steps[:-1]), steps[-1]
         if isinstance(block, list) and len(steps) == 2 and steps[0] == "scenarios":
             block[int(key)] = {"id": f"?{key}", "kind": "thanks", "purpose": "service", "priority": 0}

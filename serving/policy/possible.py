@@ -283,7 +283,9 @@ def _lives(told: dict[str, Room], edges: Lifecycle) -> None:
     left = []
     for word in life.left(tuple(ranges)):
         asked = {name: room for name, room in ranges[word].items() if name in told}
-        if word not in never and not any(_both(told[name], room).is_empty(False) for name, room in asked.items()):
+        if word not in never and not any(
+            _both(told[name], room).is_empty(name in WHOLE) for name, room in asked.items()
+        ):
             left.append(word)
     told["lifecycle"] = Room(among=frozenset(left))
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
+from serving.policy import refusal_words as why
 from serving.policy.candidates import SURVEY_AFTER
 from serving.policy.columns import ANCHOR
 from serving.policy.due import WHO, who_of
 from serving.policy.filters import Condition, Filter, names
-from serving.policy.findings import Reason, Said, Setting, said
+from serving.policy.findings import Reason, Setting, said
 from serving.policy.possible import impossible_lives, is_possible
 from serving.policy.rules import GIFT_SMALL, MONEY, Lifecycle, Offer, Policy, Scenario
 from serving.policy.spans import DAY
@@ -28,83 +29,6 @@ OF_BUYERS = (
 )  # fmt: skip
 OF_NO_ORDER = ("customer.signed_up_at", "birthday", "anniversary", "points.expire_on")
 CONTENT = ("csat", "open_ticket")
-
-CONTRADICTS: Said = (
-    "対象の条件が互いに矛盾し、当てはまる顧客がいません",
-    "its `who` contradicts itself: there is no such customer",
-)
-AGAINST_ANCHOR: Said = (
-    "起点({anchor})の顧客に、対象の条件に当てはまる人はいません",
-    "of whoever {anchor} is about, nobody can fit its `who`",
-)
-NO_SUCH_LIFE: Said = (
-    "顧客ステージの境界では、{lives}の顧客はあり得ません",
-    "by the edges in `lifecycle` nobody can be {lives}",
-)
-DECIDED_LATER: Said = (
-    "{fields}は配信を決めた後にわかる項目で、対象の条件には使えません",
-    "{fields} is decided after the scenarios: nobody can be meant by it",
-)
-SUBSCRIBERS: Said = (
-    "定期購入中の顧客に補充のご案内は送りません(ACTIVE_SUBSCRIPTION)",
-    "a subscriber is never told that it runs out (ACTIVE_SUBSCRIPTION)",
-)
-TOO_EARLY: Said = (
-    "到着後48時間より前に期間が終わります(SURVEY_WINDOW)",
-    "its window closes before 48 hours after delivery (SURVEY_WINDOW)",
-)
-GATED: Said = (
-    "レビュー依頼を満足度や問い合わせで選んでいます(REVIEW_INCENTIVE)",
-    "it asks only some for a review, by how content they are (REVIEW_INCENTIVE)",
-)
-UNEQUAL: Said = (
-    "レビューの特典には same_reward_for_any_rating と disclose の両方が必要です(REVIEW_INCENTIVE)",
-    "a reward for a review needs both same_reward_for_any_rating and disclose (REVIEW_INCENTIVE)",
-)
-JUST_ORDERED: Said = (
-    "期間が終わるまで購入直後({days}日)の販促停止中です(RECENT_ORDER)",
-    "its whole window lies within the {days} days after an order without selling (RECENT_ORDER)",
-)
-NO_SELLING: Said = ("販促の上限が0です(SALES_PRESSURE)", "pressure.selling allows 0 messages (SALES_PRESSURE)")
-NO_SURVEYS: Said = ("アンケートの上限が0です(SURVEY_CAP)", "pressure.survey allows 0 surveys (SURVEY_CAP)")
-ALL_CONTROL: Said = ("全員が対照群です(CONTROL_GROUP)", "everybody is in the control group (CONTROL_GROUP)")
-
-OVER: Said = ("特典の期限が{until}に終わっています", "its validity ended on {until}")
-COUPON_REST: Said = (
-    "有効期間のすべてが「{season}」前のクーポン停止期間です(BLACKOUT)",
-    "all its valid days lie before {season}, when no coupon goes out (BLACKOUT)",
-)
-NO_STOCK: Said = ("在庫が0です", "its stock is 0")
-NONE_A_NIGHT: Said = ("1晩の上限が0です(STAFF_CAPACITY)", "per_night is 0 (STAFF_CAPACITY)")
-NO_BUDGET: Said = (
-    "費用が予算({budget})の{most:g}を超えます(BUDGET)",
-    "it costs more than {budget} has, {most:g} (BUDGET)",
-)
-THIN: Said = (
-    "粗利率{margin:.4g}から値引きを引くと、下限{floor:g}を必ず下回ります(MARGIN_FLOOR)",
-    "a margin of {margin:.4g} leaves less than its margin_floor of {floor:g}, whatever the order (MARGIN_FLOOR)",
-)
-GIFT: Said = (
-    "景品の上限が0です(GIFT_LIMIT)",
-    "its max_share_of_order leaves no room for it, whatever the order (GIFT_LIMIT)",
-)
-PERK: Said = (
-    "対象の会員ランクが特典としてすでに持っています(TIER)",
-    "every tier it goes to has it as a perk anyway (TIER)",
-)
-NO_TIER: Said = (
-    "対象の条件に合う会員ランクには割り当てられていません(TIER)",
-    "it is given to no tier that its `who` lets in (TIER)",
-)
-NO_COUPONS: Said = ("クーポンの上限が0です(DISCOUNT_CAP)", "pressure allows no coupon at all (DISCOUNT_CAP)")
-CONTENT_ONLY: Said = (
-    "お役立ち情報の割合が100%で、金銭的な特典は送れません(SALES_PRESSURE)",
-    "pressure.content_share leaves no message with money in it (SALES_PRESSURE)",
-)
-NEVER_PAYS: Said = (
-    "どの顧客でも見込み純増利益が0以下です(粗利率{margin:g}、想定効果{lift:g})",
-    "its expected net gain is never above 0 (margin {margin:g}, assumed lift {lift:g})",
-)
 
 
 @dataclass(frozen=True)
@@ -167,20 +91,19 @@ def scenario_reasons(aim: Aim) -> Iterator[Reason]:
     """Say why a scenario can never go out, whatever its offers and channels."""
     scenario, pressure, control = aim.scenario, aim.policy.pressure, aim.policy.control
     yield from _nobody(aim)
-    if scenario.window is not None and scenario.kind == "arrival_survey":
-        if scenario.anchor == "shipment.delivered_at" and scenario.window[1] <= SURVEY_AFTER:
-            yield Reason("survey_too_early", TOO_EARLY)
+    if _closes_too_early(scenario):
+        yield Reason("survey_too_early", why.TOO_EARLY)
     if scenario.kind == "review_request":
         yield from _reviews(aim)
     if scenario.purpose == "marketing":
         if _within_recent_order(aim):
-            yield Reason("recent_order", said(JUST_ORDERED, days=pressure.recent_order // DAY))
+            yield Reason("recent_order", said(why.JUST_ORDERED, days=pressure.recent_order // DAY))
         if 0 in pressure.selling.values():
-            yield Reason("no_selling", NO_SELLING)
+            yield Reason("no_selling", why.NO_SELLING)
     if scenario.purpose == "survey" and pressure.survey is not None and 0 in pressure.survey.cap.values():
-        yield Reason("no_surveys", NO_SURVEYS)
+        yield Reason("no_surveys", why.NO_SURVEYS)
     if scenario.purpose not in control.exempt and 1.0 in (control.global_share, control.scenario_share):
-        yield Reason("all_control", ALL_CONTROL)
+        yield Reason("all_control", why.ALL_CONTROL)
 
 
 def _nobody(aim: Aim) -> Iterator[Reason]:
@@ -192,26 +115,31 @@ def _nobody(aim: Aim) -> Iterator[Reason]:
         lives = impossible_lives(policy.lifecycle)
         if "lifecycle" in asked and lives and is_possible(aim.who, edges, day):
             told = tuple("・".join(LIFECYCLES[life][n] for life in lives) for n in range(2))
-            yield Reason("no_such_life", said(NO_SUCH_LIFE, lives=told))
+            yield Reason("no_such_life", said(why.NO_SUCH_LIFE, lives=told))
         else:
-            yield Reason("who_contradicts", CONTRADICTS)
+            yield Reason("who_contradicts", why.CONTRADICTS)
     elif not is_possible(aim.who, policy, day, never=later):
-        yield Reason("decided_later", said(DECIDED_LATER, fields=", ".join(sorted(asked & set(DECIDED)))))
+        yield Reason("decided_later", said(why.DECIDED_LATER, fields=", ".join(sorted(asked & set(DECIDED)))))
     elif not aim.reaches():
-        yield Reason("who_against_anchor", said(AGAINST_ANCHOR, anchor=scenario.anchor))
+        yield Reason("who_against_anchor", said(why.AGAINST_ANCHOR, anchor=scenario.anchor))
     elif scenario.kind == "replenishment" and not aim.reaches(
         Condition("subscription_active", WHO["subscription_active"], among=(False,))
     ):
-        yield Reason("subscribers_only", SUBSCRIBERS)
+        yield Reason("subscribers_only", why.SUBSCRIBERS)
+
+
+def _closes_too_early(scenario: Scenario) -> bool:
+    about_parcel = scenario.kind == "arrival_survey" and scenario.anchor == "shipment.delivered_at"
+    return about_parcel and scenario.window is not None and scenario.window[1] <= SURVEY_AFTER
 
 
 def _reviews(aim: Aim) -> Iterator[Reason]:
     scenario = aim.scenario
     if names(aim.who) & set(CONTENT):
-        yield Reason("review_gating", GATED)
+        yield Reason("review_gating", why.GATED)
     pays = any(offer in aim.policy.offers for offer in scenario.offer_ids)
     if pays and not (scenario.same_reward_for_any_rating and scenario.disclose):
-        yield Reason("review_reward", UNEQUAL)
+        yield Reason("review_reward", why.UNEQUAL)
 
 
 def _within_recent_order(aim: Aim) -> bool:
@@ -240,22 +168,24 @@ def offer_reasons(aim: Aim, name: str) -> Iterator[Reason]:
 
 def _own_reasons(aim: Aim, name: str, offer: Offer) -> Iterator[Reason]:
     if offer.valid is not None and offer.valid.last < aim.setting.as_of:
-        yield Reason("offer_over", said(OVER, until=offer.valid.last))
+        yield Reason("offer_over", said(why.OVER, until=offer.valid.last))
     if season := _all_before_a_sale(aim.policy, offer):
-        yield Reason("coupon_rest", said(COUPON_REST, season=season))
+        yield Reason("coupon_rest", said(why.COUPON_REST, season=season))
     if offer.stock == 0:
-        yield Reason("no_stock", NO_STOCK)
+        yield Reason("no_stock", why.NO_STOCK)
     if offer.per_night == 0:
-        yield Reason("offer_per_night", NONE_A_NIGHT)
+        yield Reason("offer_per_night", why.NONE_A_NIGHT)
     least = offer_cost(offer)
     own = aim.policy.budget.per_offer.get(name)
     for budget, most in (*budgets(aim.policy), *([] if own is None else [(f"budget.per_offer.{name}", own)])):
         if least > most or (most == 0 and budget.endswith(name)):
-            yield Reason("budget", said(NO_BUDGET, budget=budget, most=most))
+            yield Reason("budget", said(why.NO_BUDGET, budget=budget, most=most))
     if _too_thin(offer, aim.policy.margin_share):
-        yield Reason("margin_floor", said(THIN, margin=aim.policy.margin_share, floor=offer.margin_floor), is_soft=True)
+        yield Reason(
+            "margin_floor", said(why.THIN, margin=aim.policy.margin_share, floor=offer.margin_floor), is_soft=True
+        )
     if offer.type == "gift" and offer.max_share_of_order == 0 and _gift_worth(offer) > _free_gift(aim.setting.currency):
-        yield Reason("gift_limit", GIFT)
+        yield Reason("gift_limit", why.GIFT)
 
 
 def offer_cost(offer: Offer) -> float:
@@ -301,20 +231,22 @@ def _tier_reasons(aim: Aim, name: str) -> Iterator[Reason]:
     given = {tier for tier, offers in aim.scenario.offers_by_tier.items() if name in offers}
     if aim.scenario.offers_by_tier:
         if not given & set(aim.tiers):
-            yield Reason("no_tier", NO_TIER)
+            yield Reason("no_tier", why.NO_TIER)
     elif aim.tiers and aim.needs_tier and all(name in lv.perks for lv in levels if lv.id in aim.tiers):
-        yield Reason("perk_anyway", PERK, is_soft=True)
+        yield Reason("perk_anyway", why.PERK, is_soft=True)
 
 
 def _pressure_reasons(aim: Aim, offer: Offer | None) -> Iterator[Reason]:
     pressure, kind = aim.policy.pressure, "none" if offer is None else offer.type
     anyway = pressure.would_buy_anyway
     if kind == "coupon" and (0 in pressure.coupon.values() or (anyway is not None and anyway.p_order_without == 0)):
-        yield Reason("no_coupons", NO_COUPONS)
+        yield Reason("no_coupons", why.NO_COUPONS)
     if kind in MONEY and pressure.content_share is not None and pressure.content_share.min == 1:
-        yield Reason("content_only", CONTENT_ONLY)
+        yield Reason("content_only", why.CONTENT_ONLY)
     if offer is not None and _never_pays(offer, aim.policy.margin_share):
-        yield Reason("never_pays", said(NEVER_PAYS, margin=aim.policy.margin_share, lift=offer.lifts[1]), is_soft=True)
+        yield Reason(
+            "never_pays", said(why.NEVER_PAYS, margin=aim.policy.margin_share, lift=offer.lifts[1]), is_soft=True
+        )
 
 
 def _never_pays(offer: Offer, margin: float) -> bool:

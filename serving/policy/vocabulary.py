@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from features.door.mapping import nearest
 from serving.policy.rules import Policy
-from serving.policy.tree import block_of, blocks_of
+from serving.policy.tree import block_of, blocks_of, found_at
 from serving.policy.written import Path
 
 

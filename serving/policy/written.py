@@ -38,12 +38,13 @@ class Written:
 def read(content: bytes) -> Written:
     """Read a policy's text; what is not YAML at all is one mistake and no tree."""
     try:
-        if alias := next((e for e in yaml.parse(content) if isinstance(e, yaml.AliasEvent)), None):
-            line = alias.start_mark.line + 1 if alias.start_mark else 0
-            return Written(None, {}, (Mistake(line, "", f"*{alias.anchor}: write out what is meant, without *"),))
-        root = yaml.compose(content, Loader=yaml.SafeLoader)
+        if alias := _alias(content):
+            return Written(None, {}, (alias,))
+        loader = _Plain(content)
+        root = loader.get_single_node()
         lines = dict(_lines(root))
-        return Written(yaml.load(content, _Plain), lines, tuple(_unclear(root)))
+        tree = None if root is None else loader.construct_document(root)
+        return Written(tree, lines, tuple(_unclear(root)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         return Written(None, {}, (Mistake(mark.line + 1 if mark else 0, "", f"not YAML: {error.problem}"),))
@@ -51,6 +52,17 @@ def read(content: bytes) -> Written:
         return Written(None, {}, (Mistake(0, "", f"not YAML: {str(error).splitlines()[0]}"),))
     except RecursionError:
         return Written(None, {}, (Mistake(0, "", f"not YAML: nested deeper than {MAX_DEPTH}"),))
+
+
+def _alias(content: bytes) -> Mistake | None:
+    """Find a place that stands for another: a file is read by people, and a few lines of such could mean millions."""
+    if b"*" not in content:
+        return None
+    found = next((event for event in yaml.parse(content) if isinstance(event, yaml.AliasEvent)), None)
+    if found is None:
+        return None
+    line = found.start_mark.line + 1 if found.start_mark else 0
+    return Mistake(line, "", f"*{found.anchor}: write out what is meant, without *")
 
 
 class _Plain(yaml.SafeLoader):
