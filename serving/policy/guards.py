@@ -363,7 +363,7 @@ def margin_floor(case: Case) -> Verdict:
     off = revenue * percent / 100 + np.where(percent > 0, 0.0, value)
     with np.errstate(invalid="ignore", divide="ignore"):
         kept = (revenue * case.policy.margin_share - off) / (revenue - off)
-    return Verdict(~np.isnan(floor) & ~(kept >= floor))
+    return Verdict(~np.isnan(floor) & ~((kept >= floor) & (revenue > off)))
 
 
 def gift_limit(case: Case) -> Verdict:
