@@ -206,6 +206,9 @@ def quiet_hours(case: Case) -> Verdict:
     """No channel speaks in its quiet hours, nor outside the hours its people work."""
     opens, closes = np.fmax(case.due.opens[case.c.due], earliest_survey(case)), case.due.closes[case.c.due]
     fails = np.isnan(case.c.opens) & (opens < np.minimum(closes, case.moment.end))
+    closes = np.where(
+        np.isnan(case.due.anchor_at[case.c.due]), np.inf, closes
+    )  # without an anchor it is due tomorrow too
     clears = np.full(len(case), np.nan)
     for name in case.c.channels:
         rows = np.flatnonzero(fails & case.over(name))
@@ -363,7 +366,7 @@ def margin_floor(case: Case) -> Verdict:
     off = revenue * percent / 100 + np.where(percent > 0, 0.0, value)
     with np.errstate(invalid="ignore", divide="ignore"):
         kept = (revenue * case.policy.margin_share - off) / (revenue - off)
-    return Verdict(~np.isnan(floor) & ~(kept >= floor))
+    return Verdict(~np.isnan(floor) & ~((kept >= floor) & (revenue > off)))
 
 
 def gift_limit(case: Case) -> Verdict:

@@ -304,10 +304,8 @@ def occasions_of(shop: Shop, people: Sequence[Person], until: float, day: int) -
             for at, score, order in person.answers
             if at < until
         ]
-        rows += [
-            (person.customer_id, event, at, None, nan, nan, nan, ticket, None)
-            for event, at in _dates(shop, person, until, day)
-        ]
+        dates = _dates(shop, person, until, day)
+        rows += [(person.customer_id, event, at, None, nan, nan, nan, ticket, None) for event, at in dates]
     names = ("customer_id", "event", "at", "order_id", "promised_at", "delivered_at", "score", "open_ticket", "tags")
     kinds = (object, object, float, object, float, float, float, bool, object)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
@@ -466,10 +464,9 @@ def live(
             found = ask(shop, fresh, later, purse, late)
             if watch:
                 watch(shop, Asked(later, fresh, found, True))
+            chosen = found.choice.chosen[found.choice.chosen >= 0]
             for limit in found.limits:
-                left[limit.name] = left.get(limit.name, limit.left) - sum(
-                    limit.use[r] for r in found.choice.chosen if r >= 0
-                )
+                left[limit.name] -= float(limit.use[chosen].sum())
             shop.log += sent_by(found, fresh, later, True, draw)
     return shop
 

@@ -32,16 +32,16 @@ def broken(shop: Shop) -> list[str]:
     for message in shop.log:
         earlier = before.setdefault(message.person.customer_id, [])
         if not message.is_withheld:
-            found += [
-                f"{name}: {told(shop, message)}" for name, holds in RULES.items() if not holds(shop, message, earlier)
-            ]
+            wrong = [name for name, holds in RULES.items() if not holds(shop, message, earlier)]
+            found += [f"{name}: {told(shop, message)}" for name in wrong]
             earlier.append(message)
     return found + list(totals(shop)) + list(matched(shop)) + list(withheld(shop))
 
 
 def told(shop: Shop, m: Message) -> str:
     local = datetime.fromtimestamp(m.at, shop.calendar.zone)
-    return f"{m.person.customer_id} {m.scenario} {m.offer} {m.channel} day {m.day - shop.world.first} at {local} live={m.is_live}"
+    what = f"{m.person.customer_id} {m.scenario} {m.offer} {m.channel}"
+    return f"{what} on day {m.day - shop.world.first} at {local}{', live' if m.is_live else ''}"
 
 
 def span(written: str) -> float:
@@ -124,10 +124,8 @@ def review_two_weeks_to_a_month_after(shop: Shop, m: Message, earlier: list[Mess
     if m.kind != "review_request" or not as_usual(shop, m, "14d", "30d"):
         return True
     closed = max(settled(m.person.tickets, m.decided_at), default=-NEVER)
-    last = max(
-        0.0, closed + 30 * DAY - m.at
-    )  # a ticket shifts the window to 14 days after its close, as long as before
-    return any(14 * DAY <= m.at - came < 30 * DAY or (m.at - came >= 14 * DAY and last > 0) for came in arrivals(m))
+    shifted = m.at < closed + 30 * DAY  # a ticket shifts the window to 14 days after its close, as long as before
+    return any(m.at - came >= 14 * DAY and (m.at - came < 30 * DAY or shifted) for came in arrivals(m))
 
 
 @rule
@@ -195,9 +193,11 @@ def calls_between_ten_and_six(shop: Shop, m: Message, earlier: list[Message]) ->
 
 @rule
 def no_late_notice_for_what_came(shop: Shop, m: Message, earlier: list[Message]) -> bool:
-    return m.kind != "delay_notice" or any(
-        o.delivered_at >= m.decided_at and 0 <= m.at - o.promised_at < DAY for o in orders_known(m)
-    )
+    if m.kind != "delay_notice":
+        return True
+    usual = as_usual(shop, m, "0h", "24h")
+    under_way = [o for o in orders_known(m) if o.delivered_at >= m.decided_at]
+    return any(0 <= m.at - o.promised_at < DAY or not usual for o in under_way)
 
 
 # ---- to whom
@@ -368,7 +368,9 @@ def no_money_while_an_offer_is_open(shop: Shop, m: Message, earlier: list[Messag
 
 @rule
 def once_per_customer(shop: Shop, m: Message, earlier: list[Message]) -> bool:
-    return scenario(shop, m.scenario).get("once_per") != "customer" or all(e.scenario != m.scenario for e in earlier)
+    if scenario(shop, m.scenario).get("once_per") != "customer":
+        return True
+    return all(e.scenario != m.scenario or e.is_reminder != m.is_reminder for e in earlier)
 
 
 @rule
@@ -402,9 +404,9 @@ def no_coupon_before_a_sale(shop: Shop, m: Message, earlier: list[Message]) -> b
     today = business_date(shop, m)
     for season in shop.rules.get("calendar", []):
         first = date.fromisoformat(season["from"])
-        if m.incentive == "coupon" and "no_coupon_before" in season:
-            if first - timedelta(seconds=span(season["no_coupon_before"])) <= today < first:
-                return False
+        length = span(season.get("no_coupon_before", "0d"))
+        if m.incentive == "coupon" and first - timedelta(seconds=length) <= today < first:
+            return False
     return True
 
 
@@ -459,11 +461,8 @@ def offers_by_tier_go_to_their_tier(shop: Shop, m: Message, earlier: list[Messag
 @rule
 def offers_of_the_scenario_over_its_channels(shop: Shop, m: Message, earlier: list[Message]) -> bool:
     s = scenario(shop, m.scenario)
-    named = [
-        *s.get("offers", []),
-        *s.get("ladder", []),
-        *(o for os in s.get("offers_by_tier", {}).values() for o in os),
-    ]
+    by_tier = [offer for offers in s.get("offers_by_tier", {}).values() for offer in offers]
+    named = [*s.get("offers", []), *s.get("ladder", []), *by_tier]
     own = shop.rules["offers"][m.offer].get("channel") if m.offer else None
     channels = [own] if own else s.get("channels", list(shop.rules["channels"]))
     return m.channel in channels and (m.is_reminder or (m.offer or "none") in (named or ["none"]))
@@ -558,6 +557,5 @@ def sent_to(shop: Shop, person: Person) -> list[Message]:
 
 def withheld(shop: Shop) -> Iterator[str]:
     """Name each message withheld from somebody who is in no control group."""
-    yield from (
-        f"withheld without reason: {told(shop, m)}" for m in shop.log if m.is_withheld and not in_control(shop, m)
-    )
+    kept_back = (m for m in shop.log if m.is_withheld)
+    yield from (f"withheld without reason: {told(shop, m)}" for m in kept_back if not in_control(shop, m))

@@ -19,6 +19,7 @@ from tests.serving.months import (
     HOUR,
     NEVER,
     Asked,
+    Message,
     Order,
     Person,
     Shop,
@@ -54,10 +55,10 @@ def lived(seed: int, zone: str, starts: int, first: date, days: int, rules: Rule
 @pytest.mark.parametrize(
     ("zone", "starts", "first", "days"),
     [
-        pytest.param(TOKYO, 0, date(2026, 11, 20), 60, id="Tokyo, over the winter sale"),
-        pytest.param(TOKYO, 5, date(2026, 8, 1), 45, id="Tokyo, the day begins at five"),
-        pytest.param(NEW_YORK, 5, date(2026, 10, 15), 40, id="New York, clocks go back"),
-        pytest.param(NEW_YORK, 0, date(2027, 2, 25), 40, id="New York, clocks go forward"),
+        pytest.param(TOKYO, 0, date(2026, 11, 24), 50, id="Tokyo, over the winter sale"),
+        pytest.param(TOKYO, 5, date(2026, 8, 1), 35, id="Tokyo, the day begins at five"),
+        pytest.param(NEW_YORK, 5, date(2026, 10, 15), 35, id="New York, clocks go back"),
+        pytest.param(NEW_YORK, 0, date(2027, 2, 25), 35, id="New York, clocks go forward"),
     ],
 )
 def test_no_message_of_the_sample_policy_breaks_a_rule(
@@ -65,8 +66,8 @@ def test_no_message_of_the_sample_policy_breaks_a_rule(
 ) -> None:
     shop = lived(seed, zone, starts, first, days, hananone())
     assert broken(shop) == []
-    sent = {m.kind for m in shop.log if not m.is_withheld}
-    assert {"thanks", "delay_notice", "arrival_survey", "review_request", "win_back", "replenishment"} <= sent
+    expected = {"thanks", "delay_notice", "arrival_survey", "review_request", "win_back", "replenishment"}
+    assert expected <= set(kinds(shop))
 
 
 def test_no_total_is_exceeded_where_everything_is_scarce() -> None:
@@ -74,7 +75,7 @@ def test_no_total_is_exceeded_where_everything_is_scarce() -> None:
     rules["channels"]["line"]["monthly_quota"] = 4
     rules["channels"]["email"]["per_night"] = 3
     rules["offers"]["care_tips"] |= {"per_night": 1, "stock": 20}
-    shop = lived(3, TOKYO, 0, date(2026, 10, 10), 45, rules)
+    shop = lived(3, TOKYO, 0, date(2026, 10, 10), 35, rules)
     assert broken(shop) == []
     assert max(Counter(m.day for m in shop.log if m.channel == "email" and not m.is_withheld).values()) == 3
 
@@ -154,40 +155,49 @@ def one_question_of_any_kind(rules: Rules) -> None:
 
 def gifts_for_everybody(rules: Rules) -> None:
     rules["offers"]["sample_serum"] |= {"cost": 150, "channel": "email", "stock": 500, "max_share_of_order": 0.1}
+    rules["offers"]["sample_serum"] |= {"lift": [0.3, 0.4, 0.5]}
     scenario(rules, "birthday")["offers_by_tier"]["regular"] = ["sample_serum"]
     scenario(rules, "birthday")["window"] = ["-40d", "40d"]
 
 
+def sent(shop: Shop) -> list[Message]:
+    return [m for m in shop.log if not m.is_withheld]
+
+
 def kinds(shop: Shop) -> Counter[str]:
-    return Counter(m.kind for m in shop.log if not m.is_withheld)
+    return Counter(m.kind for m in sent(shop))
+
+
+def only_service_is_written(shop: Shop) -> bool:
+    return all(m.purpose == "service" or m.channel not in ("line", "email") for m in sent(shop))
 
 
 @pytest.mark.parametrize(
     ("change", "holds"),
     [
-        (survey_too_early, lambda shop: kinds(shop)["arrival_survey"] == 0),
-        (survey_early_and_long, lambda shop: kinds(shop)["arrival_survey"] > 0),
-        (survey_before_the_parcel, lambda shop: kinds(shop)["arrival_survey"] > 0),
-        (only_the_happy_are_asked, lambda shop: kinds(shop)["review_request"] == 0),
-        (reviews_earn_what_pays, lambda shop: kinds(shop)["review_request"] == 0),
+        (survey_too_early, lambda shop: not kinds(shop)["arrival_survey"]),
+        (survey_early_and_long, lambda shop: kinds(shop)["arrival_survey"]),
+        (survey_before_the_parcel, lambda shop: kinds(shop)["arrival_survey"]),
+        (only_the_happy_are_asked, lambda shop: not kinds(shop)["review_request"]),
+        (reviews_earn_what_pays, lambda shop: not kinds(shop)["review_request"]),
         (coupons_all_through_the_weeks_before_a_sale, lambda shop: all(m.incentive != "coupon" for m in shop.log)),
-        (mail_rests_all_day, lambda shop: kinds(shop)["thanks"] > 0),
+        (mail_rests_all_day, lambda shop: kinds(shop)["thanks"]),
         (calls_in_quiet_hours_only, lambda shop: all(m.channel != "phone" for m in shop.log)),
-        (nobody_may_be_written_to, lambda shop: all(m.purpose == "service" or m.channel not in ("line", "email") for m in shop.log if not m.is_withheld)),
-        (everybody_is_control, lambda shop: {m.purpose for m in shop.log if not m.is_withheld} == {"service"}),
-        (no_money_is_left, lambda shop: all(m.cost == 0 for m in shop.log if not m.is_withheld)),
-        (one_win_back_ever_with_a_reminder, lambda shop: any(m.is_reminder for m in shop.log)),
-        (one_question_of_any_kind, lambda shop: kinds(shop)["arrival_survey"] > 0),
-        (gifts_for_everybody, lambda shop: any(m.incentive == "gift" for m in shop.log)),
+        (nobody_may_be_written_to, only_service_is_written),
+        (everybody_is_control, lambda shop: {m.purpose for m in sent(shop)} == {"service"}),
+        (no_money_is_left, lambda shop: all(m.cost == 0 for m in sent(shop))),
+        (one_win_back_ever_with_a_reminder, lambda shop: any(m.is_reminder for m in sent(shop))),
+        (one_question_of_any_kind, lambda shop: kinds(shop)["arrival_survey"]),
+        (gifts_for_everybody, lambda shop: any(m.incentive == "gift" for m in sent(shop))),
     ],
-    ids=lambda value: value.__name__ if value.__name__ != "<lambda>" else "",
-)  # fmt: skip
+    ids=lambda value: value.__name__,
+)
 def test_a_policy_at_odds_with_the_rules_breaks_none(
     change: Callable[[Rules], None], holds: Callable[[Shop], bool]
 ) -> None:
     rules = hananone()
     change(rules)
-    shop = lived(11, TOKYO, 0, date(2026, 10, 1), 30, rules, n=30)
+    shop = lived(11, TOKYO, 0, date(2026, 10, 1), 22, rules, n=24)
     assert broken(shop) == []
     assert holds(shop)
 
@@ -225,9 +235,10 @@ class Clearing:
                 self.wrong.append(f"{told}: it still fails")
         elif code in ("QUIET_HOURS", "SURVEY_WINDOW"):
             self.wrong.append(f"{told}: by then nothing is due")
-        if before is not None and at - HOUR >= asked.moment.at and before[0][column] != guards.FAIL:
-            if code not in WHEN_IT_GOES or before[1] < at:
-                self.wrong.append(f"{told}: an hour before it is open already")
+        if before is None or at - HOUR < asked.moment.at or (code in WHEN_IT_GOES and not before[1] < at):
+            return
+        if before[0][column] != guards.FAIL:
+            self.wrong.append(f"{told}: an hour before it is open already")
 
 
 def found_again(shop: Shop, asked: Asked, row: int, at: float) -> tuple[np.ndarray[Any, Any], float] | None:
@@ -244,7 +255,7 @@ def found_again(shop: Shop, asked: Asked, row: int, at: float) -> tuple[np.ndarr
 
 
 @pytest.mark.parametrize(
-    ("zone", "starts", "first"), [(TOKYO, 5, date(2026, 12, 1)), (NEW_YORK, 0, date(2026, 10, 12))]
+    ("zone", "starts", "first"), [(TOKYO, 5, date(2026, 12, 9)), (NEW_YORK, 0, date(2026, 10, 15))]
 )
 def test_a_guard_lets_go_when_it_says_and_not_before(zone: str, starts: int, first: date) -> None:
     rules = hananone()
@@ -254,12 +265,12 @@ def test_a_guard_lets_go_when_it_says_and_not_before(zone: str, starts: int, fir
     rules["offers"]["cpn_500"] |= {"lift": [0.3, 0.4, 0.5]}
     del scenario(rules, "review")["after_ticket_closed"]
     rules["calendar"].append({"name": "after it", "from": "2027-01-05", "until": "2027-01-07", "block": ["phone"]})
-    shop = Shop(world(21, 40, zone, time(starts), first, 35), rules)
+    shop = Shop(world(21, 40, zone, time(starts), first, 28), rules)
     watch = Clearing(0.3, 7)
-    live(shop, 35, 2, 2, watch)
+    live(shop, 28, 2, 2, watch)
     assert watch.wrong == []
     assert broken(shop) == []
-    assert len(watch.seen) >= 7 and sum(watch.seen.values()) >= 60
+    assert len(watch.seen) >= 8 and sum(watch.seen.values()) >= 35
 
 
 # ---- any small world, any policy
@@ -268,30 +279,32 @@ def test_a_guard_lets_go_when_it_says_and_not_before(zone: str, starts: int, fir
 INSTANT = st.integers(-40 * 24, 15 * 24).map(float)  # hours before and after the first night
 
 
-@st.composite
-def people(draw: st.DrawFn) -> Any:
-    """Draw customers by hours from the first night on; :func:`placed` puts them into a calendar."""
-    orders = draw(st.lists(st.tuples(INSTANT, st.sampled_from([20.0, 50, 90, 300, NEVER]), st.sampled_from([300.0, 900, 5000, 30_000])), max_size=4))  # fmt: skip
-    spells = st.lists(st.tuples(INSTANT, st.sampled_from([1.0, 30, 200, NEVER])), max_size=2)
-    return {
-        "orders": sorted(orders),
-        "tickets": draw(spells),
-        "returns": draw(spells),
-        "scores": draw(st.lists(st.tuples(INSTANT, st.sampled_from([1.0, 3, 5])), max_size=2)),
-        "consents": draw(
-            st.lists(
-                st.tuples(INSTANT, st.sampled_from(["email", "line", "postal", "personalise"]), st.booleans()),
-                max_size=4,
-            )
-        ),  # fmt: skip
-        "agrees": draw(st.booleans()),
-        "friend": draw(st.lists(st.tuples(INSTANT, st.booleans()), max_size=2)),
-        "left": draw(st.lists(st.tuples(INSTANT, st.sampled_from(["email", "line"])), max_size=1)),
-        "runs": draw(st.lists(st.tuples(INSTANT, st.just(400.0)), max_size=1)),
-        "birthday": draw(st.sampled_from([None, (11, 3), (10, 28), (3, 14)])),
-        "chance": draw(st.sampled_from([0.01, 0.2, 0.9])),
-        "gap_days": draw(st.sampled_from([3.0, 40])),
+LASTS = st.sampled_from([1.0, 30, 200, NEVER])  # hours
+CHANNEL = st.sampled_from(["email", "line", "postal", "personalise"])
+ORDER = st.tuples(INSTANT, st.sampled_from([20.0, 50, 90, 300, NEVER]), st.sampled_from([300.0, 900, 5000, 30_000]))
+
+
+def few(what: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[list[Any]]:
+    return st.lists(what, max_size=most)
+
+
+# Customers by hours from the first night on; `placed` puts them into a calendar.
+PEOPLE = st.fixed_dictionaries(
+    {
+        "orders": few(ORDER, 4).map(sorted),
+        "tickets": few(st.tuples(INSTANT, LASTS), 2),
+        "returns": few(st.tuples(INSTANT, LASTS), 1),
+        "scores": few(st.tuples(INSTANT, st.sampled_from([1.0, 3, 5])), 2),
+        "consents": few(st.tuples(INSTANT, CHANNEL, st.booleans()), 4),
+        "agrees": st.booleans(),
+        "friend": few(st.tuples(INSTANT, st.booleans()), 2),
+        "left": few(st.tuples(INSTANT, st.sampled_from(["email", "line"])), 1),
+        "runs": few(st.tuples(INSTANT, st.just(400.0)), 1),
+        "birthday": st.sampled_from([None, (11, 3), (10, 28), (3, 14)]),
+        "chance": st.sampled_from([0.01, 0.2, 0.9]),
+        "gap_days": st.sampled_from([3.0, 40]),
     }
+)
 
 
 def placed(k: int, told: Rules, start: float) -> Person:
@@ -323,6 +336,9 @@ HOURS = st.sampled_from(["21:00-08:00", "00:00-23:30", "01:30-02:30", "02:30-01:
 WINDOW = st.sampled_from([["0h", "24h"], ["-3d", "2d"], ["24h", "48h"], ["47h", "49h"], ["2d", "9d"], ["13d", "15d"]])
 
 
+CAP = st.sampled_from([{}, {"1d": 1}, {"30d": 2}, {"7d": 0}])
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> Rules:
     """Draw a policy by giving some of the sample's scenarios other windows, some channels other hours and caps."""
@@ -331,16 +347,11 @@ def policies(draw: st.DrawFn) -> Rules:
         if "window" in s and draw(st.booleans()):
             s["window"] = draw(WINDOW)
         if draw(st.integers(0, 4)) == 0:
-            s["channels"] = draw(
-                st.lists(st.sampled_from(list(rules["channels"])), min_size=1, max_size=3, unique=True)
-            )
+            s["channels"] = draw(st.permutations(list(rules["channels"])))[: draw(st.integers(1, 3))]
         if draw(st.integers(0, 5)) == 0:
             s["once_per"] = draw(st.sampled_from(["order", "customer"]))
     for name in ("email", "line"):
-        rules["channels"][name] |= {
-            "quiet": draw(HOURS),
-            "cap": draw(st.sampled_from([{}, {"1d": 1}, {"30d": 2}, {"7d": 0}])),
-        }
+        rules["channels"][name] |= {"quiet": draw(HOURS), "cap": draw(CAP)}
     rules["channels"]["phone"]["hours"] = draw(st.sampled_from(["10:00-18:00", "10:30-17:30"]))
     rules["control"] = {"global_share": 0.1, "scenario_share": 0.2, "salt": draw(st.sampled_from("abc"))}
     rules["pressure"]["survey"] = draw(st.sampled_from([{"90d": 1, "per": "kind"}, {"30d": 1}, {"5d": 0, "90d": 1}]))
@@ -349,13 +360,13 @@ def policies(draw: st.DrawFn) -> Rules:
 
 
 @given(
-    told=st.lists(people(), min_size=1, max_size=4),
+    told=st.lists(PEOPLE, min_size=1, max_size=4),
     rules=policies(),
     zone=st.sampled_from([TOKYO, NEW_YORK, "America/Havana", "Australia/Lord_Howe"]),
     starts=st.sampled_from([0, 5]),
     first=st.sampled_from([date(2026, 10, 26), date(2027, 3, 8), date(2027, 3, 30), date(2026, 12, 10)]),
 )
-@examples(25)
+@examples(12)
 def test_no_message_breaks_a_rule_in_any_small_world(
     told: list[Rules], rules: Rules, zone: str, starts: int, first: date
 ) -> None:
