@@ -58,7 +58,7 @@ class Lake:
         )
         return self.con.table(view)
 
-    def query(self, name: str, sql: str | None) -> ir.Table:
+    def selected(self, name: str, sql: str | None) -> ir.Table:
         """Give the rows of a query over the shop's files."""
         view = f"lake_all_{name}"
         self.con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
@@ -80,17 +80,17 @@ def category_days(lake: Lake) -> ir.Table:
 
 def contact_days(lake: Lake) -> ir.Table:
     """Messages that were sent, not withheld."""
-    contacts = lake.query("contacts", contacts_sql(lake.shop))
+    contacts = lake.selected("contacts", contacts_sql(lake.shop))
     contacts = contacts.filter(~contacts.withheld.fill_null(False))
     return contacts.group_by(["customer_id", "day", "known_on"]).aggregate(contacts=contacts.count())
 
 
 def response_days(lake: Lake) -> ir.Table:
     """Reactions by kind. One without a customer is that of the message it names, known once both are."""
-    rows = lake.query("responses", responses_sql(lake.shop))
+    rows = lake.selected("responses", responses_sql(lake.shop))
     if sent := contacts_sql(lake.shop):
         for link in ("contact_id", "decision_id"):
-            rows = _to_customer(rows, lake.query("contacts", sent), link)
+            rows = _to_customer(rows, lake.selected("contacts", sent), link)
     rows = rows.filter(rows.customer_id.notnull())
     counts = {kind: (rows.kind == kind).sum() for kind in RESPONSE_KINDS}
     return rows.group_by(["customer_id", "day", "known_on"]).aggregate(**counts)

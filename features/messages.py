@@ -6,7 +6,7 @@ of a message of ours too, ours counts: it was known first.
 """
 
 from features.shop import Shop
-from features.sql import sql_paths
+from features.sql import quote, sql_paths
 
 CONTACT = (
     "contact_id", "decision_id", "customer_id", "at", "campaign_id", "scenario", "offer_id", "channel", "cost",
@@ -37,23 +37,21 @@ def responses_sql(shop: Shop) -> str | None:
 
     Ours name contact and customer; the shop's name what its file names.
     """
-    is_ours = "(coalesce(contact_id, decision_id), kind, at) IN (SELECT (contact_id, kind, at) FROM own)"
+    is_ours = '(coalesce(contact_id, decision_id), kind, "at") IN (SELECT (contact_id, kind, "at") FROM own)'
     return _both(shop, "responses", RESPONSE, f"coalesce(NOT {is_ours}, true)", ())
 
 
 def _both(shop: Shop, table: str, columns: tuple[str, ...], not_ours: str, more: tuple[str, ...]) -> str | None:
     theirs, own = (sql_paths(parts) if (parts := shop.parts(name)) else None for name in (table, f"own_{table}"))
-    names, absent = (
-        ", ".join((*columns, *more)),
-        "".join(f", CAST(NULL AS {OWN_ALONE[name]}) AS {name}" for name in more),
-    )
+    plain, names = ", ".join(map(quote, columns)), ", ".join(map(quote, (*columns, *more)))
+    absent = "".join(f", CAST(NULL AS {OWN_ALONE[name]}) AS {quote(name)}" for name in more)
     if own is None and theirs is None:
         return None
     if own is None:
-        return f"SELECT {', '.join(columns)}{absent} FROM read_parquet({theirs}, union_by_name = true)"
+        return f"SELECT {plain}{absent} FROM read_parquet({theirs}, union_by_name = true)"
     ours = f"SELECT {names} FROM read_parquet({own}, union_by_name = true)"
     if theirs is None:
         return ours
-    rest = f"SELECT {', '.join(columns)}{absent} FROM read_parquet({theirs}, union_by_name = true) WHERE {not_ours}"
-    keys = "contact_id" if table == "contacts" else "contact_id, kind, at"
+    rest = f"SELECT {plain}{absent} FROM read_parquet({theirs}, union_by_name = true) WHERE {not_ours}"
+    keys = "contact_id" if table == "contacts" else 'contact_id, kind, "at"'
     return f"WITH own AS (SELECT {keys} FROM read_parquet({own}, union_by_name = true)) {ours} UNION ALL {rest}"

@@ -127,21 +127,19 @@ def _publish(home: Home, shop: Shop, new: dict[str, pd.DataFrame]) -> None:
 
 def _write(rows: pd.DataFrame, table: str, calendar: BusinessCalendar, path: Path) -> None:
     """Write rows with the columns of the canonical table, our own beside them, and their business days."""
-    kinds: dict[str, str] = {
-        column.name: STORED_AS[column.kind] for column in TABLES[table.removeprefix("own_")].columns
-    }
-    kinds |= dict.fromkeys(OWN_ALONE, "VARCHAR") if table == "own_contacts" else {"outcome_id": "VARCHAR"}
-    kinds |= {"expires_at": "TIMESTAMPTZ"} if "expires_at" in kinds else {}
+    canonical = TABLES[table.removeprefix("own_")]
+    kinds: dict[str, str] = {column.name: STORED_AS[column.kind] for column in canonical.columns}
+    kinds |= OWN_ALONE if table == "own_contacts" else {"outcome_id": "VARCHAR"}
     columns = ", ".join(
         f"CAST({_value(name) if name in rows else 'NULL'} AS {kind}) AS {quote(name)}" for name, kind in kinds.items()
     )
-    days = f"{calendar.sql_day('at')} AS day, {calendar.sql_day('known_at')} AS known_on"
+    days = f"{calendar.sql_day(quote('at'))} AS day, {calendar.sql_day('known_at')} AS known_on"
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         con.register("rows", rows)
-        query = f"SELECT *, {days} FROM (SELECT {columns} FROM rows) ORDER BY at, {KEYS[table]}"
+        query = f'SELECT *, {days} FROM (SELECT {columns} FROM rows) ORDER BY "at", {KEYS[table]}'
         con.execute(f"COPY ({query}) TO {literal(str(path))} {AS_PARQUET}")
 
 
 def _value(name: str) -> str:
-    return f"to_timestamp({name})" if name in INSTANTS else quote(name)
+    return f"to_timestamp({quote(name)})" if name in INSTANTS else quote(name)

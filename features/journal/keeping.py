@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from features.door.forget import Trace
 from features.home import Home
@@ -56,13 +57,13 @@ def forget(journal: Journal, trace: Trace) -> None:
     journal.tidy()
 
 
-def prune(journal: Journal, before: int) -> None:
-    """Forget decisions and outcomes of before an instant (epoch seconds); codes given away stay so."""
-    if not journal.rows("SELECT 1 FROM decisions WHERE at < ?1 UNION SELECT 1 FROM outcomes WHERE at < ?1", [before]):
+def prune(home: Home, shop: str, before: datetime) -> None:
+    """Remove decisions and outcomes of before an instant; codes given away stay so."""
+    if not home.journal(shop).exists():
         return
-    with journal.turn() as con:
+    with _opened(home, shop) as journal, journal.turn() as con:
         for table in ("outcomes", "decisions"):
-            con.execute(f"DELETE FROM {table} WHERE at < ?", [before])
+            con.execute(f"DELETE FROM {table} WHERE at < ?", [int(before.timestamp())])
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -304,10 +305,10 @@ def test_what_is_erased_leaves_no_byte_and_its_code_is_not_given_again(home: Hom
     assert b"secret" not in content and b"d2" in content
 
 
-def test_what_is_older_than_its_time_goes(journal: Journal) -> None:
+def test_what_is_older_than_its_time_goes(home: Home, journal: Journal) -> None:
     record(journal, [SENT, replace(CONTROL, at=NOON + 10, day=DAY + 1)])
     take(journal, [OPENED, Outcome("open", NOON + 5, "d1")], NOON + 99)
-    prune(journal, NOON + 10)
+    prune(home, "cha", datetime.fromtimestamp(NOON + 10, UTC))
     assert contacts_since(journal, 0).contact_id.tolist() == ["d2"]
     assert [row["at"] for row in journal.rows("SELECT at FROM outcomes")] == [NOON + 60]
 
