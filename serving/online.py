@@ -1,6 +1,7 @@
 """Live answers: the newest features and the last night's lists, through the same function as the night."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -19,18 +20,21 @@ from features.errors import BadInput, OkaeriError
 from features.exclusions import out_of_stock
 from features.home import Home
 from features.identity import Holders
+from features.journal import Journal
 from features.links import changes_of, links_of
 from features.members import FACTS, listed
 from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
 from serving.forget import forget
+from serving.outcomes import replay, told
 from serving.policy.rules import Policy
 from serving.publication import Publication, current
+from serving.recording import Occasion, only, recorded
 from serving.replenishment import due_in_days
-from serving.results import BLOCKS, Around, Asked, items_shown, results
-from serving.schemas import RecommendRequest, Refused, ScoreRequest
-from serving.words import RECORD_NOTE, Language, say
+from serving.results import BLOCKS, LISTS, Around, Asked, items_shown, results
+from serving.schemas import OutcomesRequest, RecommendRequest, Refused, ScoreRequest
+from serving.words import Language
 from training.release import Release, champion, open_release, probe
 from training.season import season_of
 
@@ -88,19 +92,48 @@ class Online:
         policy = self._policy(request)
         lang = request.lang or self.shop.mapping.language
         include = BLOCKS if request.include is None else tuple(request.include)
-        asked = Asked(request.explain or "none", lang, request.n_items, include, request.campaign_id)
+        blocks = BLOCKS if request.record else include  # a decision is recorded whole
+        asked = Asked(request.explain or "none", lang, request.n_items, blocks, request.campaign_id)
         answered = self._answers(distinct, policy, day)
         by_id = dict(zip(distinct, results(answered, self._around(policy, request, lang, day), asked), strict=True))
         for named, result in by_id.items():
             result["customer_id"] = named.removeprefix(NOBODY)
-            if request.record:
-                result["warnings"].append(say(RECORD_NOTE, lang))
+        if request.record:
+            by_id = self._recorded(by_id, request, day, lang, include)
         return {
             "scored_at": self.now().isoformat(),
             "currency": self.shop.mapping.currency,
             "release": self._names(),
             "results": [by_id[named] for named in asked_ids],
         }
+
+    def _recorded(
+        self, by_id: dict[str, Reply], request: ScoreRequest, day: int, lang: Language, include: tuple[str, ...]
+    ) -> dict[str, Reply]:
+        """Write down what is to be sent or withheld, and put back what was decided first."""
+        occasion = Occasion(day, self._second(day), request.campaign_id, self.policy.hash, self._release.id, lang)
+        with _turn_awaited():
+            stand = recorded(list(by_id.values()), occasion, self._journal, is_forgotten=self._tombstones.now())
+        return {named: only(one, include, BLOCKS, LISTS) for named, one in zip(by_id, stand, strict=True)}
+
+    def outcomes(self, request: OutcomesRequest, /) -> Reply:
+        """Take in what came of messages, each once."""
+        known_at, buried = self._second(self._day(None)), self._tombstones.buried()
+        with _turn_awaited():
+            return told(request, self._journal, known_at, self.now(), lambda one: self._person.get(one, one), buried)
+
+    def decision(self, decision_id: str, /) -> Reply | None:
+        """Give a recorded decision exactly as it was; ``None`` for an unknown id."""
+        return replay(self._journal, decision_id)
+
+    @cached_property
+    def _journal(self) -> Journal:
+        return Journal.open(self.shop.home, self.shop.name)
+
+    def _second(self, day: int) -> int:
+        """Give now in epoch seconds; on a day that is not the clock's, the start of it."""
+        calendar, now = self.shop.calendar, self.now()
+        return int((now if calendar.day(now) == day else calendar.start(day)).timestamp())
 
     def _ids(self, request: ScoreRequest) -> list[str]:
         """Name the person behind each id or alias asked; what names nobody stays as asked, marked."""
@@ -274,6 +307,15 @@ class Online:
             dict(zip(names, (row[0], row[1].isoformat(), float(row[2]), float(row[3]), row[4]), strict=True))
             for row in rows
         ]
+
+
+@contextmanager
+def _turn_awaited() -> Iterator[None]:
+    """Tell a caller to come back if another process kept the journal for seconds."""
+    try:
+        yield
+    except errors.Refused:
+        raise Refused(503, "busy", "decisions are being written by others; try again shortly") from None
 
 
 def _expect(word: str, known: list[str], path: str) -> None:

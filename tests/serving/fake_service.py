@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-from serving.schemas import RecommendRequest, Refused, ScoreRequest
+from serving.schemas import OutcomesRequest, RecommendRequest, Refused, ScoreRequest
 from serving.service import build
 from serving.settings import Settings
 
@@ -41,6 +41,13 @@ class FakeOnline:
     def forget(self, customer_id: str, /) -> dict[str, Any] | None:
         self.asked.append(customer_id)
         return {"customer": "a pseudonym"} if customer_id == KNOWN else None
+
+    def outcomes(self, request: OutcomesRequest, /) -> dict[str, Any]:
+        self.asked.append(request)
+        return {"accepted": len(request.outcomes), "duplicates": 0, "unmatched": 0, "outcomes": []}
+
+    def decision(self, decision_id: str, /) -> dict[str, Any] | None:
+        return {"decision_id": decision_id} if decision_id == "d1" else None
 
     def release(self) -> dict[str, Any]:
         return {"id": "r1", "process": os.getpid()}
