@@ -32,8 +32,8 @@ CREATE TABLE decisions (
     decision_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, campaign_id TEXT NOT NULL, day INTEGER NOT NULL,
     at INTEGER NOT NULL, is_contact INTEGER NOT NULL, arm TEXT NOT NULL, experiment TEXT NOT NULL, scenario TEXT,
     offer_id TEXT, incentive TEXT, channel TEXT, cost INTEGER NOT NULL, withheld INTEGER NOT NULL, why_withheld TEXT,
-    coupon_code TEXT, expires_at INTEGER, policy TEXT NOT NULL, release TEXT NOT NULL, result BLOB NOT NULL,
-    withdrawn_at INTEGER, withdrawn_why TEXT, UNIQUE (customer_id, campaign_id, day)
+    coupon_code TEXT, expires_at INTEGER, policy TEXT NOT NULL, release TEXT NOT NULL, withdrawn_at INTEGER,
+    withdrawn_why TEXT, result BLOB NOT NULL, UNIQUE (customer_id, campaign_id, day)
 ) STRICT;
 CREATE INDEX decisions_at ON decisions (at);
 CREATE TABLE outcomes (

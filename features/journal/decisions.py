@@ -1,5 +1,6 @@
 """Decisions, of which some are contacts: the day's first stands, however often and from wherever it is asked."""
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Sequence
@@ -180,11 +181,13 @@ def contacts_since(journal: Journal, at: int, customer_ids: Sequence[str] | None
         f" cost / {UNIT}.0 AS cost, withheld, decision_id AS contact_id, decision_id, expires_at, (SELECT min(at)"
         " FROM outcomes WHERE matched_to = decision_id AND kind = 'redeem') AS redeemed_at FROM contacts WHERE at >= ?"
     )
-    if customer_ids is None:
-        rows = journal.rows(query, [at])
-    else:
-        distinct = dict.fromkeys(customer_ids)
-        rows = [row for one in distinct for row in journal.rows(f"{query} AND customer_id = ?", [at, one])]
+    rows = (
+        journal.rows(query, [at])
+        if customer_ids is None
+        else journal.rows(
+            f"{query} AND customer_id IN (SELECT value FROM json_each(?))", [at, json.dumps(list(customer_ids))]
+        )
+    )
     frame = pd.DataFrame([tuple(row) for row in rows], columns=list(HISTORY))
     kinds = {"at": "int64", "cost": "float64", "withheld": "bool", "expires_at": "float64", "redeemed_at": "float64"}
     frame = frame.astype(kinds | dict.fromkeys(set(HISTORY) - set(kinds), object))

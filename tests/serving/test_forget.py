@@ -74,7 +74,7 @@ def naming(home: Home, word: str) -> set[str]:
 
 def test_before_every_trace_is_there_to_be_found(peopled: Home) -> None:
     rooms = {name.split("/")[0] for word in (PERSON, SECOND) for name in naming(peopled, word)}
-    assert rooms == {"lake", "feast", "publications", "exports"}
+    assert rooms == {"lake", "feast", "journal", "publications", "exports"}
     assert all(naming(peopled, word) for word in TRACES)
 
 
@@ -101,6 +101,7 @@ def test_the_receipt_says_what_was_removed_and_names_nobody(erased: tuple[Home, 
         "responses.parquet": 2,
         "shipments.parquet": 3,
     }
+    assert receipt["rows_removed"]["journal"] == {"decisions": 1, "outcomes": 2}
     assert receipt["rows_removed"]["feature store"]["online store"] == 1
     assert receipt["rows_removed"]["publications"]["customer_scores"] == 3
     assert receipt["rows_removed"]["other files"] == {

@@ -313,6 +313,13 @@ def test_codes_are_drawn_once_per_decision_until_none_is_left(journal: Journal) 
     assert orjson.loads(found.decision.result)["action"]["coupon_code"] == "K1"
 
 
+def test_an_answer_that_gives_way_to_an_earlier_one_draws_no_code(journal: Journal) -> None:
+    ask(journal, answered(offer="tips"))
+    pool = Pool(journal, "cpn", ["K1"])
+    again = ask(journal, answered(offer="cpn"), pool_of=lambda offer: pool if offer == "cpn" else None)
+    assert (again["action"]["offer_id"], again["action"]["coupon_code"], pool.left()) == ("tips", None, 1)
+
+
 def test_an_erasure_that_ran_meanwhile_is_made_up_for(journal: Journal) -> None:
     ask(journal, answered(), is_forgotten=lambda customer: customer == "C1")
     assert decision(journal, "d1") is None and contacts_since(journal, 0).empty
