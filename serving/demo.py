@@ -28,7 +28,7 @@ from features.shop import open_shop
 from features.simulate import simulate
 from serving.cli.output import now
 from serving.nightly import nightly, shop_day
-from serving.policy.rules import DEFAULT, load_policy
+from serving.policy.reading import DEFAULT, load_policy
 from serving.publication import current
 from serving.service import serve_command
 from serving.words import BANDS, GUARDS, INCENTIVES, LIFECYCLES, SCENARIOS, say

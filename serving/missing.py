@@ -50,7 +50,7 @@ def missing(
 
 
 def _why_no_member(name: str, listed: Collection[str]) -> dict[str, str | None]:
-    if name in OF_TIERS:
+    if name in OF_TIERS and name not in listed:
         return {"why": "no_table", "needs": "tiers in the policy"}
     if name not in listed:
         return {"why": "no_table", "needs": f"customers.{name}"}
@@ -79,9 +79,9 @@ def warnings(a: Answers, p: int, foresees: bool, lang: Language) -> list[str]:
     """
     notes = []
     if a.status[p] != "unknown_customer":
-        if a.control[p]:
+        if a.decisions.control[p] or a.decisions.choice.withheld[p]:
             notes.append(say(CONTROL_NOTE, lang))
-        if a.reached is None:
+        if "consents" not in a.decisions.case.around.tables:
             notes.append(say(CONSENT_NOTE, lang))
         if a.status[p] == "stale_features":
             notes.append(say(STALE_NOTE, lang))

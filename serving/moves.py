@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.calendar import BusinessCalendar
 from serving.answers import Rows, answers
+from serving.policy.moment import Moment
 from serving.policy.rules import Policy
 from training.release import Release
 
@@ -12,7 +14,13 @@ CUSTOMER, RELEASE, UNKNOWN = "customer", "release", "unknown"
 
 
 def due_to(
-    changes: pd.DataFrame, rows: Rows, before: Release | None, is_other: bool, policy: Policy, day: int
+    changes: pd.DataFrame,
+    rows: Rows,
+    before: Release | None,
+    is_other: bool,
+    policy: Policy,
+    day: int,
+    calendar: BusinessCalendar,
 ) -> NDArray[np.object_]:
     """Say for each customer of ``score_changes`` what moved the band: ``customer``, ``release`` or ``unknown``.
 
@@ -33,11 +41,12 @@ def due_to(
     if before is None or not set(before.stored_features) <= set(rows.columns):
         return np.full(len(changes), UNKNOWN, dtype=object)
     mine = _some(rows, pd.Index(rows.customer_id).get_indexer(pd.Index(changes.customer_id)))
-    kept = pd.Series(answers(mine, before, policy, day, day).band).fillna("")
+    moment = Moment.night(calendar, day)
+    kept = pd.Series(answers(mine, before, policy, moment).band).fillna("")
     is_kept = kept.to_numpy() == changes.band_before.fillna("").to_numpy()
     return np.where(is_kept, RELEASE, CUSTOMER).astype(object)
 
 
 def _some(rows: Rows, at: NDArray[np.intp]) -> Rows:
     columns = {name: values[at] for name, values in rows.columns.items()}
-    return Rows(rows.customer_id[at], rows.found[at], rows.feature_day[at], columns, rows.due_in_days[at])
+    return Rows(rows.customer_id[at], rows.found[at], rows.feature_day[at], columns, rows.around.some(at))

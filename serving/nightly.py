@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from features import catalog, lake
 from features.arrivals import arrivals, late_tables
@@ -23,7 +22,6 @@ from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
 from features.journal.keeping import KEPT_DAYS, prune
-from features.members import members
 from features.products import products, said_of
 from features.shop import Shop, open_shop
 from features.volume import Volume, expect_usual_volume, volume
@@ -32,9 +30,13 @@ from serving.answers import Answers, Rows, answers
 from serving.items import best_items
 from serving.matured import matured, outcome
 from serving.moves import due_to
+from serving.policy.decisions import Purse
+from serving.policy.limits import spent
+from serving.policy.moment import Moment
 from serving.policy.rules import Policy
 from serving.publication import POLICY, Publication, current_path, open_publication, previous, revisions, score_date
-from serving.replenishment import due_in_days, replenishment_due, usual_intervals
+from serving.replenishment import replenishment_due, usual_intervals
+from serving.surroundings import Surroundings, look_around
 from training import drift
 from training.release import Release, champion, open_release
 from training.season import season_of
@@ -178,35 +180,54 @@ def _release_before(home: Home, before: Publication | None, now: Release, say: P
         return None
 
 
-def answer(night: Night, frame: pd.DataFrame) -> tuple[Answers, pd.DataFrame, pd.DataFrame, Rows]:
-    """Answer for every customer of a frame; give the answers, their items, what runs out, and what was known."""
+@dataclass(frozen=True)
+class Answered:
+    """A night's answers, their items, what runs out, what was known, and what stood around the customers."""
+
+    answers: Answers
+    items: pd.DataFrame
+    due: pd.DataFrame
+    rows: Rows
+    around: Surroundings
+
+
+def answer(night: Night, frame: pd.DataFrame) -> Answered:
+    """Answer for every customer of a frame."""
     start, recommender = night.shop.calendar.start(night.day), night.release.models.recommender
     bought, facts = interactions(night.shop, start), products(night.shop, start)
     due = replenishment_due(bought, usual_intervals(recommender, facts), night.day)
     customers = frame.customer_id.to_numpy(dtype=object)
-    rows = rows_of(night.shop, frame, night.day, due_in_days(due, customers, night.day))
-    answered = answers(rows, night.release, night.policy, night.day, night.day, night.late_tables)
+    around = look_around(night.shop, night.day, night.policy, due, bought, facts)
+    rows = rows_of(night.shop, frame, night.day, around)
+    moment = Moment.night(night.shop.calendar, night.day)
+    answered = answers(rows, night.release, night.policy, moment, night.late_tables, purse_of(night, around))
     agreed = customers[answered.status != "opted_out"]  # who refused to be personalised to has no list of their own
     items = best_items(recommender, night.shop, night.day, bought, facts, agreed)
     due = due.assign(name=said_of(due.product_id, facts, "name"))
-    return answered, items, due[due.customer_id.isin(agreed)], rows
+    return Answered(answered, items, due[due.customer_id.isin(agreed)], rows, around)
 
 
-def rows_of(shop: Shop, frame: pd.DataFrame, day: int, due_in: NDArray[np.float64]) -> Rows:
+def purse_of(night: Night, around: Surroundings) -> Purse:
+    """Add up what was spent this month and count the codes that are left."""
+    return Purse(spent(around.contacts, night.shop.calendar, night.day))
+
+
+def rows_of(shop: Shop, frame: pd.DataFrame, day: int, around: Surroundings) -> Rows:
     """Give everyone of a night's frame as :func:`serving.answers.answers` reads them."""
     columns = {name: frame[name].to_numpy(dtype=np.float64) for name in catalog.stored_names(shop.tables)}
     known, days = np.ones(len(frame), np.bool_), np.full(len(frame), day, np.int64)
-    return Rows(frame.customer_id.to_numpy(dtype=object), known, days, columns, due_in)
+    customers = frame.customer_id.to_numpy(dtype=object)
+    return Rows(customers, known, days, columns, around.of(customers, shop.tables))
 
 
 def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) -> Publication:
     """Compute and write all tables aside, check them, seal the folder and give it its name."""
-    answered, items, due, rows = answer(night, frame)
+    found = answer(night, frame)
+    answered, items, due, rows = found.answers, found.items, found.due, found.rows
     watched = _watched(night, answered)
     others = others_of(night.shop, night.day)
-    told = members(night.shop, night.day)
     scores = tables.customer_scores(
-        answered, night.release, night.shop.calendar, night.shop.mapping.language, told, due, others
+        answered, night.release, night.shop.calendar, night.shop.mapping.language, found.around.members, due, others
     )
     check(scores, frame, None if night.before is None else night.before.table("customer_scores"))
     final = night.home.publications / f"score_date={night.date}" / f"revision={revision}"
@@ -219,6 +240,7 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
         "offer_allocations": tables.offer_allocations(answered),
         "score_changes": _changes(night, scores, rows),
         "rejects": tables.rejects(answered),
+        **found.around.kept,
     }
     with lake.staging(final) as staged:
         for name, table in written.items():
@@ -227,10 +249,11 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
         counts = {name: len(table) for name, table in written.items()}
         counts |= {"eligible": len(frame), "scored": int(answered.scored.sum())}
         counts |= {name: n for name, n in counted(night.shop, night.day).items() if n}
+        limits = tables.limits(answered)
         hindsight = night.release.trained_until > night.day
         facts = {"day": night.day, "score_date": night.date, "revision": revision, "hindsight": hindsight}
         run_id = lake.digest([night.inputs, facts])[:32]
-        lake.seal(staged, counts=counts, inputs=night.inputs, run_id=run_id, **facts, **watched)
+        lake.seal(staged, counts=counts, inputs=night.inputs, run_id=run_id, limits=limits, **facts, **watched)
         lake.publish(staged, final)
     return open_publication(final)
 
@@ -241,7 +264,7 @@ def _changes(night: Night, scores: pd.DataFrame, rows: Rows) -> pd.DataFrame:
         return tables.score_changes(scores, None)
     changes = tables.score_changes(scores, night.before.table("customer_scores"))
     is_other = night.before.manifest["inputs"]["release"] != night.release.id
-    cause = due_to(changes, rows, night.release_before, is_other, night.policy, night.day)
+    cause = due_to(changes, rows, night.release_before, is_other, night.policy, night.day, night.shop.calendar)
     return changes.assign(due_to=cause)
 
 

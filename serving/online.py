@@ -22,18 +22,22 @@ from features.home import Home
 from features.identity import Holders
 from features.journal import Journal
 from features.links import changes_of, links_of
-from features.members import FACTS, listed
+from features.members import listed
 from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
 from serving.forget import forget
+from serving.missing import LOYALTY, OF_TIERS
 from serving.outcomes import replay, told
+from serving.policy.decisions import Purse
+from serving.policy.moment import Moment
+from serving.policy.narrow import narrow
 from serving.policy.rules import Policy
 from serving.publication import Publication, current
 from serving.recording import Occasion, only, recorded
-from serving.replenishment import due_in_days
 from serving.results import BLOCKS, LISTS, Around, Asked, items_shown, results
 from serving.schemas import OutcomesRequest, RecommendRequest, Refused, ScoreRequest
+from serving.surroundings import Kept, Settled
 from serving.words import Language
 from training.release import Release, champion, open_release, probe
 from training.season import season_of
@@ -56,8 +60,10 @@ class Online:
         self.policy: Policy = publication.policy
         self.items = publication.by_customer("recommendations")
         self.due = publication.by_customer("replenishment_due")
-        self.members = publication.by_customer("customer_scores", FACTS)
-        self._due_table = publication.table("replenishment_due")
+        self.members = publication.by_customer("customer_scores", LOYALTY)
+        self._around = Kept(publication, shop.tables)
+        self._settled = Settled(publication)
+        self._limits = publication.manifest["limits"]
         facts = products(shop, shop.calendar.start(publication.day))
         self._recommender = release.models.recommender.extended(facts, publication.day)
         self._out_of_stock = out_of_stock(facts)
@@ -86,7 +92,7 @@ class Online:
 
     def score(self, request: ScoreRequest, /) -> Reply:
         """Answer a request: one result per id, in the order asked; the same id is answered once."""
-        day = self._day(request.as_of)
+        moment = self._moment(request.as_of)
         asked_ids = self._ids(request)
         distinct = list(dict.fromkeys(asked_ids))
         policy = self._policy(request)
@@ -94,12 +100,13 @@ class Online:
         include = BLOCKS if request.include is None else tuple(request.include)
         blocks = BLOCKS if request.record else include  # a decision is recorded whole
         asked = Asked(request.explain or "none", lang, request.n_items, blocks, request.campaign_id)
-        answered = self._answers(distinct, policy, day)
-        by_id = dict(zip(distinct, results(answered, self._around(policy, request, lang, day), asked), strict=True))
+        answered = self._answers(distinct, policy, moment)
+        around = self._context(policy, request, lang, moment.day)
+        by_id = dict(zip(distinct, results(answered, around, asked), strict=True))
         for named, result in by_id.items():
             result["customer_id"] = named.removeprefix(NOBODY)
         if request.record:
-            by_id = self._recorded(by_id, request, day, lang, include)
+            by_id = self._recorded(by_id, request, moment, include, answered)
         return {
             "scored_at": self.now().isoformat(),
             "currency": self.shop.mapping.currency,
@@ -108,17 +115,22 @@ class Online:
         }
 
     def _recorded(
-        self, by_id: dict[str, Reply], request: ScoreRequest, day: int, lang: Language, include: tuple[str, ...]
+        self, by_id: dict[str, Reply], request: ScoreRequest, moment: Moment, include: tuple[str, ...], a: Answers
     ) -> dict[str, Reply]:
         """Write down what is to be sent or withheld, and put back what was decided first."""
-        occasion = Occasion(day, self._second(day), request.campaign_id, self.policy.hash, self._release.id, lang)
+        lang = request.lang or self.shop.mapping.language
+        names = (self.policy.hash, self._release.id)
+        occasion = Occasion(moment.day, int(moment.at), request.campaign_id, *names, lang)
+        held = a.decisions.choice.withheld.tolist()
         with _turn_awaited():
-            stand = recorded(list(by_id.values()), occasion, self._journal, is_forgotten=self._tombstones.now())
+            stand = recorded(
+                list(by_id.values()), occasion, self._journal, withheld=held, is_forgotten=self._tombstones.now()
+            )
         return {named: only(one, include, BLOCKS, LISTS) for named, one in zip(by_id, stand, strict=True)}
 
     def outcomes(self, request: OutcomesRequest, /) -> Reply:
         """Take in what came of messages, each once."""
-        known_at, buried = self._second(self._day(None)), self._tombstones.buried()
+        known_at, buried = int(self._moment(None).at), self._tombstones.buried()
         with _turn_awaited():
             return told(request, self._journal, known_at, self.now(), lambda one: self._person.get(one, one), buried)
 
@@ -129,11 +141,6 @@ class Online:
     @cached_property
     def _journal(self) -> Journal:
         return Journal.open(self.shop.home, self.shop.name)
-
-    def _second(self, day: int) -> int:
-        """Give now in epoch seconds; on a day that is not the clock's, the start of it."""
-        calendar, now = self.shop.calendar, self.now()
-        return int((now if calendar.day(now) == day else calendar.start(day)).timestamp())
 
     def _ids(self, request: ScoreRequest) -> list[str]:
         """Name the person behind each id or alias asked; what names nobody stays as asked, marked."""
@@ -215,7 +222,7 @@ class Online:
         return {
             **self._names(),
             "facts": {name: facts[name] for name in names},
-            "season": season_of(facts, self._day(None), models.horizon_days, self.shop.calendar, lang),
+            "season": season_of(facts, self._moment(None).day, models.horizon_days, self.shop.calendar, lang),
             "publication": {name: self.publication.manifest[name] for name in ("score_date", "revision", "run_id")},
         }
 
@@ -228,63 +235,72 @@ class Online:
         models = {"method": self._release.models.method, "trained_until": self._release.facts["trained_until_date"]}
         return {"id": self._release.id, "models": models, "policy": self.policy.version}
 
-    def _day(self, as_of: datetime | None) -> int:
-        """Find the business day asked for: not before the features' instant, at most seven days ahead.
+    def _moment(self, as_of: datetime | None) -> Moment:
+        """Find the instant asked for: not before the features' instant, at most seven days ahead.
 
-        Without ``as_of`` it is the shop's now, or the last night's day if that is later.
+        Without ``as_of`` it is the shop's now, or the start of the last night's day if that is later.
         """
-        clock = self.shop.mapping.clock
-        today = self.shop.calendar.day(self.now()) if clock == "system" else day_number(clock)
-        now_day = max(today, self.publication.day)
+        calendar, clock, night = self.shop.calendar, self.shop.mapping.clock, self.publication.day
+        now = self.now() if clock == "system" else calendar.start(day_number(clock))
+        now_day = max(calendar.day(now), night)
+        earliest = calendar.start(night)
         if as_of is None:
-            return now_day
-        earliest = self.shop.calendar.start(self.publication.day)
-        latest = self.shop.calendar.start(now_day) + AHEAD
+            return Moment(calendar, now_day, now_day, max(now, earliest).timestamp())
+        latest = calendar.start(now_day) + AHEAD
         if not earliest <= as_of <= latest:
             span = f"{earliest.isoformat()} to {latest.isoformat()}"
             raise Refused(422, "as_of_out_of_range", f"as_of must be from {span}", "as_of")
-        return self.shop.calendar.day(as_of)
+        day = calendar.day(as_of)
+        return Moment(calendar, day, max(day, night), as_of.timestamp())
 
     def _policy(self, request: ScoreRequest) -> Policy:
         """Narrow the policy to the campaign, channels and offers asked for."""
-        chosen = list(self.policy.scenarios) if request.purpose == "marketing" else []
+        whole = request.purpose == "marketing"  # one decision over all purposes, unless another is asked for
+        chosen = [s for s in self.policy.scenarios if whole or s.purpose == request.purpose]
         if request.campaign_id is not None:
             _expect(request.campaign_id, [s.id for s in self.policy.scenarios], "campaign_id")
-            chosen = [s for s in chosen if s.id == request.campaign_id]
+            chosen = [self.policy.scenario(request.campaign_id)]
         for word in request.offers or ():
-            _expect(word, list(self.policy.offers), "offers")
+            _expect(word, ["none", *self.policy.offers], "offers")
         for word in request.channels or ():
             _expect(word, list(self.policy.channels), "channels")
-        narrowed = [
-            s.model_copy(
-                update={
-                    "offers": tuple(o for o in s.offers if request.offers is None or o in request.offers),
-                    "channels": tuple(c for c in s.channels if request.channels is None or c in request.channels),
-                }
-            )
-            for s in chosen
-        ]
-        return self.policy.model_copy(update={"scenarios": tuple(s for s in narrowed if s.offers and s.channels)})
+        narrowed = [narrow(self.policy, s, request.offers, request.channels) for s in chosen]
+        kept = tuple(s for s in narrowed if s is not None)
+        return self.policy if kept == self.policy.scenarios else self.policy.model_copy(update={"scenarios": kept})
 
-    def _answers(self, customer_ids: list[str], policy: Policy, day: int) -> Answers:
+    def _answers(self, customer_ids: list[str], policy: Policy, moment: Moment) -> Answers:
         latest = self.store.latest(customer_ids)
         starts = {start: self._store_day(start) for start in np.unique(latest.as_of[latest.found])}
         feature_day = np.array([starts.get(start, 0) for start in latest.as_of], np.int64)
-        due = due_in_days(self._due_table, latest.customer_id, day)
-        rows = Rows(latest.customer_id, latest.found, feature_day, latest.columns, due)
+        around = self._around.of(latest.customer_id)
+        rows = Rows(latest.customer_id, latest.found, feature_day, latest.columns, around)
         late = late_tables(self.shop.mapping, arrivals(self.shop.home, self.shop.name), self.now())
-        return answers(rows, self._release, policy, day, max(day, self.publication.day), late)
+        night = self._settled.of(latest.customer_id) if self._is_tonight(policy, moment) else None
+        return answers(rows, self._release, policy, moment, late, self._purse(), night)
+
+    def _is_tonight(self, policy: Policy, moment: Moment) -> bool:
+        """Tell whether what is asked is what the night has settled: the whole policy, on its own day."""
+        return policy is self.policy and moment.day == self.publication.day
+
+    def _purse(self) -> Purse:
+        """Give the night's prices and what it has left."""
+        prices = {name: limit["price"] for name, limit in self._limits.items()}
+        return Purse(prices=prices, left={name: limit["left"] for name, limit in self._limits.items()})
 
     def _store_day(self, start: np.datetime64) -> int:
         return self.shop.calendar.day(pd.Timestamp(start).tz_localize("UTC").to_pydatetime())
 
-    def _around(self, policy: Policy, request: ScoreRequest, lang: Language, day: int) -> Around:
+    def _context(self, policy: Policy, request: ScoreRequest, lang: Language, day: int) -> Around:
         hidden = frozenset(request.exclude_product_ids or ())
-        origin = "night" if policy == self.policy and day == self.publication.day else "live"
+        origin = "night" if policy is self.policy and day == self.publication.day else "live"
         return Around(
             self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden,
-            self._others, self.members, listed(self.shop),
+            self._others, self.members, self._listed(),
         )  # fmt: skip
+
+    def _listed(self) -> frozenset[str]:
+        """Name the facts of members that the shop's list or the policy's tiers tell."""
+        return listed(self.shop) | (frozenset(("tier", *OF_TIERS)) if self.policy.tiers else frozenset())
 
     def _orders(self, ids: list[str]) -> list[Reply]:
         """List a person's latest orders as the shop wrote them."""

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from features import lake
 from features.home import Home
-from serving.policy.rules import Policy, load_policy
+from serving.policy.reading import load_policy
+from serving.policy.rules import Policy
 
 POLICY = "policy.yaml"
 

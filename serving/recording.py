@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import pandas as pd
 
 from features.door.forget import Trace
 from features.journal import Journal
 from features.journal.codes import Pool
-from features.journal.decisions import CONTROL, Decision, Recorded, record, standing, withdraw
+from features.journal.decisions import CONTROL, Decision, Recorded, contacts_since, record, standing, withdraw
 from features.journal.keeping import forget
 from serving.words import NO_CODES_NOTE, WITHDRAWN_NOTE, Language, say
 
@@ -49,8 +50,7 @@ def failing(now: Result, before: Recorded) -> list[str]:
     Who was withheld as a control stays comparable: what would withdraw a message withdraws its being withheld.
     """
     ignored = BY_ITSELF | LATER | {HELD}
-    failed = {guard["code"] for guard in now["guards"] if guard["state"] == "fail"}
-    return sorted(failed - ignored)
+    return sorted(set(_failed(now)) - ignored)
 
 
 def recorded(
@@ -58,6 +58,7 @@ def recorded(
     occasion: Occasion,
     journal: Journal,
     *,
+    withheld: Sequence[bool] | None = None,
     pool_of: PoolOf = lambda offer_id: None,
     forbids: Forbids = failing,
     is_forgotten: Callable[[str], bool] = lambda customer_id: False,
@@ -69,6 +70,9 @@ def recorded(
     results
         Answers with all their blocks, as :func:`serving.results.results` writes them. Of unknown customers nothing is
         recorded.
+    withheld
+        Of each result whether it would have gone out but for a control group; default read off the result: nothing but
+        ``CONTROL_GROUP`` fails.
     pool_of
         The codes of an offer that draws them from a pool. Without a code left nothing is sent.
     forbids
@@ -82,16 +86,19 @@ def recorded(
         With the recorded ``decision_id``, ``action``, ``send`` and ``experiment``; scores, candidates and guards are
         those of now.
     """
-    known = [result for result in results if result["decision_id"] is not None]
-    before = standing(journal, [_decision(result, occasion) for result in known])
-    drawn = {
-        id(result): result if was and was.decision.is_contact else _with_code(result, pool_of, occasion.lang)
-        for result, was in zip(known, before, strict=True)
-    }
-    stands = record(journal, [_decision(drawn[id(result)], occasion) for result in known])
+    held = [_is_control(result) for result in results] if withheld is None else withheld
+    known = [(result, bool(h)) for result, h in zip(results, held, strict=True) if result["decision_id"] is not None]
+    before = standing(journal, [_decision(result, occasion, is_held) for result, is_held in known])
+    drawn = [
+        result if was and was.decision.is_contact else _with_code(result, pool_of, occasion.lang)
+        for (result, _), was in zip(known, before, strict=True)
+    ]
+    stands = record(
+        journal, [_decision(now, occasion, is_held) for now, (_, is_held) in zip(drawn, known, strict=True)]
+    )
     out = {
-        id(result): _as_it_stands(drawn[id(result)], one, journal, occasion, forbids)
-        for result, one in zip(known, stands, strict=True)
+        id(result): _as_it_stands(now, one, journal, occasion, forbids)
+        for (result, _), now, one in zip(known, drawn, stands, strict=True)
     }
     _forget(journal, stands, is_forgotten)
     return [out.get(id(result), result) for result in results]
@@ -140,7 +147,15 @@ def _with_code(result: Result, pool_of: PoolOf, lang: Language) -> Result:
     return result | {"action": action | {"coupon_code": code}}
 
 
-def _decision(result: Result, occasion: Occasion) -> Decision:
+def _is_control(result: Result) -> bool:
+    return result["decision_id"] is not None and result["experiment"]["arm"] == "control" and _failed(result) == [HELD]
+
+
+def _failed(result: Result) -> list[str]:
+    return [guard["code"] for guard in result["guards"] if guard["state"] == "fail"]
+
+
+def _decision(result: Result, occasion: Occasion, is_withheld: bool) -> Decision:
     """Read a result as the journal keeps it: sent, withheld as a control, held back by guards, or nothing."""
     experiment, action = result["experiment"], result["action"]
     plain = Decision(
@@ -150,12 +165,11 @@ def _decision(result: Result, occasion: Occasion) -> Decision:
     )  # fmt: skip
     if action["kind"] != "none" and result["send"]["allowed"]:
         return replace(plain, **_planned(action), coupon_code=action["coupon_code"])
-    failed = [guard["code"] for guard in result["guards"] if guard["state"] == "fail"]
-    held = _held_back(result)
-    if held is None or not failed:
+    failed, what = _failed(result), _held_back(result)
+    if what is None or not failed:
         return plain
-    why = CONTROL if failed == [HELD] and experiment["arm"] == "control" else ",".join(failed)
-    return replace(plain, **_planned(held), withheld=True, why_withheld=why)
+    why = CONTROL if is_withheld else ",".join(failed)
+    return replace(plain, **_planned(what), withheld=True, why_withheld=why)
 
 
 def _held_back(result: Result) -> Mapping[str, Any] | None:
@@ -182,6 +196,21 @@ def _forget(journal: Journal, stands: Sequence[Recorded], is_forgotten: Callable
     if gone:
         ids = tuple(one.customer_id for one in gone)
         forget(journal, Trace(ids, (), (), tuple(one.decision_id for one in gone)))
+
+
+def earlier(
+    journal: Journal, since: int, customer_ids: Sequence[str], campaign_id: str | None, today: tuple[int, int]
+) -> pd.DataFrame:
+    """List some customers' contacts since an instant, but for those a question about a campaign would make again.
+
+    ``today`` is the business day asked about, its first second and that of the next: what this campaign did on it is
+    what is being decided, and counts against no cap of its own.
+    """
+    found = contacts_since(journal, since, customer_ids)
+    campaign = found.campaign_id.where(found.campaign_id.notna(), None)
+    is_itself = (campaign == campaign_id) if campaign_id is not None else campaign.isna()
+    rest: pd.DataFrame = found[~(is_itself & found["at"].between(today[0], today[1] - 1))].reset_index(drop=True)
+    return rest
 
 
 def only(result: Result, include: Sequence[str], blocks: Sequence[str], lists: Sequence[str]) -> Result:

@@ -120,6 +120,7 @@ class Candidate(Part):
     scenario: str | None = Field(description="scenario, or none")
     incentive: Incentive = Field(description="type of the offer")
     offer_id: str | None = Field(description="offer of the policy")
+    channel: str | None = Field(description="channel it would go over")
     p_order_without: Chance | None = Field(description="P(order in the window) if nothing is sent, 0 to 1")
     p_order_with: Chance | None = Field(description="P(order in the window) if this is sent, 0 to 1")
     uplift: float | None = Field(description="p_order_with - p_order_without, -1 to 1")
@@ -127,8 +128,8 @@ class Candidate(Part):
     margin_per_order: Amount | None = Field(description="amount")
     cost: Amount | None = Field(description="amount")
     net_value: Amount | None = Field(description="expected net gain, amount")
-    low: Amount | None = Field(description="lower end of net_value's 80 % interval")
-    high: Amount | None = Field(description="upper end of net_value's 80 % interval")
+    low: Amount | None = Field(description="net_value at the low end of what the offer brings")
+    high: Amount | None = Field(description="net_value at the high end of what the offer brings")
     evidence: Literal["randomised", "observed", "assumed"] | None = Field(description="how the uplift is known")
 
 
@@ -139,7 +140,7 @@ class Send(Part):
     best_hour: int | None = Field(ge=0, le=23, description="hour of the shop's day, 0 to 23")
     best_hour_basis: Literal["own", "shop"] | None = Field(description="whose habit best_hour is")
     channels: list[str] = Field(description="reachable channels, best first")
-    cap_left: dict[str, int] = Field(description="messages left under each cap")
+    cap_left: dict[str, int] = Field(description="messages left under each channel's caps")
 
 
 class GuardState(Part):

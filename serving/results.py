@@ -12,8 +12,10 @@ from features.calendar import BusinessCalendar
 from serving.answers import Answers
 from serving.items import likely_categories
 from serving.missing import LOYALTY, missing, warnings
-from serving.policy.guards import FAIL, GUARDS, NOT_CHECKED, STATES
-from serving.policy.rules import Policy
+from serving.policy.candidates import EVIDENCE
+from serving.policy.decisions import Decisions
+from serving.policy.guards import CODES, FAIL, NOT_CHECKED, STATES
+from serving.policy.rules import Offer, Policy
 from serving.reasons import Reason, reasons
 from serving.words import GUARDS as GUARD_WORDS
 from serving.words import ITEM_REASONS, Language, say
@@ -27,6 +29,11 @@ BLOCKS = (
     "recommendations", "action", "candidates", "send", "guards", "experiment", "reasons",
 )  # fmt: skip
 LISTS = ("replenishment", "recommendations", "candidates", "guards", "reasons")
+ACTION = (
+    "scenario", "kind", "incentive", "offer_id", "coupon_code", "channel", "topic", "template", "cost", "expires_at",
+    "origin",
+)  # fmt: skip
+OWN_CATEGORY = "last_order_category"  # a topic of the policy that is each customer's own
 REASONS_SHOWN = {"brief": 3, "full": 5}
 
 
@@ -90,10 +97,10 @@ def _result(
         "subscription": _subscription(a, p, around.calendar),
         "recommendations": _items(a, p, around, asked) if a.status[p] != "opted_out" else [],
         "action": _action(a, p, around),
-        "candidates": _candidates(a, p, around.policy, asked.explain),
-        "send": _send(a, p, around),
-        "guards": _guards(a, p, around, asked),
-        "experiment": {"arm": "control" if a.control[p] else "treatment", "group": "global"},
+        "candidates": _candidates(a, p, asked.explain),
+        "send": _send(a, p),
+        "guards": _guards(a, p, asked),
+        "experiment": _experiment(a, p),
         "reasons": told,
     }
     if a.status[p] == "unknown_customer":
@@ -238,83 +245,140 @@ def _why(row: Mapping[str, Any]) -> str:
 
 
 def _action(a: Answers, p: int, around: Around) -> dict[str, Any]:
-    option = a.candidates.options[int(a.choice[p])]
+    """Say what the customer gets; ``none`` is a real answer."""
+    d = a.decisions
+    row = int(d.choice.chosen[p])
+    if row < 0:
+        return dict.fromkeys(ACTION) | {
+            "scenario": "none",
+            "kind": "none",
+            "incentive": "none",
+            "cost": 0.0,
+            "origin": around.origin,
+        }
+    c, option = d.candidates, d.candidates.options[d.candidates.option[row]]
+    offer = around.policy.offers.get(option.offer or "")
+    expires = None if offer is None or offer.expires is None else _at(c.opens[row] + offer.expires)
     return {
         "scenario": option.scenario,
         "kind": option.kind,
         "incentive": option.incentive,
         "offer_id": option.offer,
-        "coupon_code": None,
-        "channel": option.channel,
-        "topic": None,
-        "template": None,
-        "cost": float(a.candidates.cost[p, a.choice[p]]),
-        "expires_at": None,
+        "coupon_code": offer.code if offer is not None and isinstance(offer.code, str) else None,
+        "channel": c.channels[c.channel[row]],
+        "topic": _topic(offer, a, p),
+        "template": offer.template if offer is not None else None,
+        "cost": float(c.cost[row]),
+        "expires_at": expires,
         "origin": around.origin,
     }
 
 
-def _candidates(a: Answers, p: int, policy: Policy, explain: str) -> list[dict[str, Any]]:
-    """List doing nothing and the best offer; with ``full``, every option open to the customer."""
-    c = a.candidates
-    if np.isnan(c.p_without[p]):
-        return []
-    open_to = [column for column in range(len(c.options)) if not np.isnan(c.net_value[p, column])]
-    if explain != "full":
-        best = max(open_to[1:], key=lambda column: c.net_value[p, column], default=None)
-        open_to = [0] if best is None else [best, 0]
-    return [
-        {
-            "scenario": c.options[column].scenario,
-            "incentive": c.options[column].incentive,
-            "offer_id": c.options[column].offer,
-            "p_order_without": float(c.p_without[p]),
-            "p_order_with": float(c.p_with[p, column]),
-            "uplift": float(c.p_with[p, column] - c.p_without[p]),
-            "window_days": policy.window_days,
-            "margin_per_order": float(c.margin[p]),
-            "cost": float(c.cost[p, column]),
-            "net_value": float(c.net_value[p, column]),
-            "low": float(c.low[p, column]),
-            "high": float(c.high[p, column]),
-            "evidence": "assumed",
-        }
-        for column in open_to
-    ]
+def _topic(offer: Offer | None, a: Answers, p: int) -> str | None:
+    """Give what content is about: a category where the policy names the customer's own, else its word."""
+    if offer is None or offer.topic != OWN_CATEGORY:
+        return None if offer is None else offer.topic
+    category = a.facts.get("category")
+    return None if category is None else category[p]
 
 
-def _send(a: Answers, p: int, around: Around) -> dict[str, Any]:
-    """Say whether the chosen action may go out, and when: during the business day of the answer."""
-    chosen = int(a.choice[p])
+def _candidates(a: Answers, p: int, explain: str) -> list[dict[str, Any]]:
+    """List what was chosen or held back, and doing nothing; with ``full``, every candidate, best first."""
+    d = a.decisions
+    c, shown = d.candidates, int(d.choice.shown[p])
+    first, last = np.searchsorted(c.customer, [p, p + 1])
+    rows = [shown] if shown >= 0 else []
+    if explain == "full":
+        others = [row for row in range(first, last) if row != shown]
+        rows += sorted(others, key=lambda row: (int(c.rank[row]), -np.nan_to_num(c.net_value[row], nan=-np.inf), row))
+    elif not rows and last > first and not np.isnan(c.net_value[first:last]).all():
+        rows = [first + int(np.nanargmax(c.net_value[first:last]))]
+    return [_candidate(d, row) for row in rows] + ([_nothing(a, p)] if a.scored[p] else [])
+
+
+def _candidate(d: Decisions, row: int) -> dict[str, Any]:
+    c = d.candidates
+    option = c.options[c.option[row]]
+    without, with_it = _number(c.p_without[row]), _number(c.p_with[row])
     return {
-        "allowed": bool(a.allowed[p]) and chosen != 0,
-        "from": _instant(around.calendar.start(a.day)) if chosen else None,
-        "until": _instant(around.calendar.start(a.day + 1)) if chosen else None,
-        "best_hour": None,
-        "best_hour_basis": None,
-        "channels": [c for c in around.policy.channels if a.reached is None or a.reached[c][p]],
-        "cap_left": {},
+        "scenario": option.scenario,
+        "incentive": option.incentive,
+        "offer_id": option.offer,
+        "channel": c.channels[c.channel[row]],
+        "p_order_without": without,
+        "p_order_with": with_it,
+        "uplift": None if without is None or with_it is None else with_it - without,
+        "window_days": int(c.window_days[row]),
+        "margin_per_order": _number(c.margin[row]),
+        "cost": float(c.cost[row]),
+        "net_value": _number(c.net_value[row]),
+        "low": _number(c.low[row]),
+        "high": _number(c.high[row]),
+        "evidence": EVIDENCE[c.evidence[row]],
     }
 
 
-def _guards(a: Answers, p: int, around: Around, asked: Asked) -> list[dict[str, Any]]:
+def _nothing(a: Answers, p: int) -> dict[str, Any]:
+    """Write doing nothing as a candidate: it costs nothing and brings what comes anyway."""
+    worth = a.decisions.worth
+    chance = _number(worth.p_without[p])
+    return {
+        "scenario": "none", "incentive": "none", "offer_id": None, "channel": None,
+        "p_order_without": chance, "p_order_with": chance, "uplift": 0.0, "window_days": a.decisions.policy.window_days,
+        "margin_per_order": _number(worth.margin[p]), "cost": 0.0, "net_value": 0.0, "low": 0.0, "high": 0.0,
+        "evidence": "assumed",
+    }  # fmt: skip
+
+
+def _send(a: Answers, p: int) -> dict[str, Any]:
+    """Say whether the chosen action may go out, and when: while its channel may speak and its window is open."""
+    d = a.decisions
+    row = int(d.choice.chosen[p])
+    return {
+        "allowed": row >= 0,
+        "from": _at(d.candidates.opens[row]) if row >= 0 else None,
+        "until": _at(d.candidates.closes[row]) if row >= 0 else None,
+        "best_hour": None,
+        "best_hour_basis": None,
+        "channels": [name for name, who in d.reached.items() if who[p]],
+        "cap_left": {name: int(left[p]) for name, left in d.cap_left.items()},
+    }
+
+
+def _guards(a: Answers, p: int, asked: Asked) -> list[dict[str, Any]]:
     """List the guards that fail or were not checked; with ``full``, all of them."""
-    out = []
-    for column, code in enumerate(GUARDS):
-        state = int(a.guards[p, column])
+    d, out = a.decisions, []
+    states = d.guards[p]
+    for column, code in enumerate(CODES):
+        state = int(states[column])
         if state in (FAIL, NOT_CHECKED) or asked.explain == "full":
             words = NOT_CHECKED_WORDS if state == NOT_CHECKED else GUARD_WORDS[code]
-            clears = None
-            if code == "RECENT_ORDER" and state == FAIL:
-                last = int(a.features["last_order_day"][p])
-                clears = _instant(around.calendar.start(last + around.policy.recent_order_days + 1))
-            detail = say(words, asked.lang) if state else None
-            out.append({"code": code, "state": STATES[state], "detail": detail, "clears_at": clears})
+            clears = d.clears[p, column]
+            out.append(
+                {
+                    "code": code,
+                    "state": STATES[state],
+                    "detail": say(words, asked.lang) if state else None,
+                    "clears_at": _at(clears) if state == FAIL and not np.isnan(clears) else None,
+                }
+            )
     return out
+
+
+def _experiment(a: Answers, p: int) -> dict[str, str]:
+    """Name the arm: withheld from everything, or from the campaign whose message was due."""
+    d = a.decisions
+    held = bool(d.control[p] or d.choice.withheld[p])
+    group = "campaign" if d.choice.withheld[p] and not d.control[p] else "global"
+    return {"arm": "control" if held else "treatment", "group": group}
 
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+def _at(seconds: float) -> str:
+    return datetime.fromtimestamp(float(seconds), UTC).isoformat()
 
 
 def _instant(instant: datetime) -> str:

@@ -23,9 +23,14 @@ from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import BANDS, Answers, answers
 from serving.nightly import rows_of, shop_day
-from serving.policy.rules import Policy, load_policy
+from serving.policy.decisions import Purse
+from serving.policy.limits import spent
+from serving.policy.moment import Moment
+from serving.policy.reading import load_policy
+from serving.policy.rules import Policy
 from serving.publication import current
-from serving.replenishment import due_in_days, replenishment_due, usual_intervals
+from serving.replenishment import replenishment_due, usual_intervals
+from serving.surroundings import look_around
 from training.metrics import spearman
 from training.release import champion, open_release
 
@@ -82,11 +87,13 @@ def _answered_twice(
     """Let each release answer the same rows by the same rules."""
     start, releases = shop.calendar.start(day), [open_release(path) for path in paths]
     frame = feature_frame(shop, start)
-    usual = usual_intervals(releases[0].models.recommender, products(shop, start))
-    due = replenishment_due(interactions(shop, start), usual, day)
-    rows = rows_of(shop, frame, day, due_in_days(due, frame.customer_id.to_numpy(dtype=object), day))
+    facts, bought = products(shop, start), interactions(shop, start)
+    due = replenishment_due(bought, usual_intervals(releases[0].models.recommender, facts), day)
+    around = look_around(shop, day, policy, due, bought, facts)
+    rows, purse = rows_of(shop, frame, day, around), Purse(spent(around.contacts, shop.calendar, day))
+    moment = Moment.night(shop.calendar, day)
     late = tuple(late_tables(shop.mapping, arrivals(home, shop.name), now))
-    return [answers(rows, release, policy, day, day, late) for release in releases]
+    return [answers(rows, release, policy, moment, late, purse) for release in releases]
 
 
 def _differences(ours: Answers, theirs: Answers) -> dict[str, Any]:
@@ -133,9 +140,9 @@ def _named(a: Answers) -> list[str]:
 
 def _actions(a: Answers) -> NDArray[np.str_]:
     """Name what each customer would get: scenario and offer."""
-    options = a.candidates.options
-    names = np.array([option.scenario + (f"/{option.offer}" if option.offer else "") for option in options])
-    return names[a.choice]
+    c, chosen = a.decisions.candidates, a.decisions.choice.chosen
+    names = np.array([option.scenario + (f"/{option.offer}" if option.offer else "") for option in c.options])
+    return np.where(chosen >= 0, names[c.option[chosen]], "none") if len(c) else np.full(len(chosen), "none")
 
 
 def _changes(ours: Answers, theirs: Answers, both: NDArray[np.bool_]) -> list[dict[str, Any]]:

@@ -4,16 +4,20 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from features.calendar import BusinessCalendar
-from serving.answers import Answers
+from serving.answers import VALUES, Answers
 from serving.moves import CUSTOMER
-from serving.policy.guards import FAIL, GUARDS
+from serving.policy.candidates import EVIDENCE
+from serving.policy.decisions import Decisions
+from serving.policy.guards import CODES, FAIL
 from serving.publication import ByCustomer
 from serving.reasons import reasons
 from serving.words import Language
@@ -23,7 +27,11 @@ from training.release import Release
 EXPLAINED_BANDS = ("watch", "high", "critical")
 REASONS_KEPT = 3
 WINDOW = ("earliest", "expected", "latest")
-VALUES = ("predicted_90d", "predicted_365d", "low_365d", "high_365d")
+NUMBERS = ("p_without", "p_with", "window_days", "cost", "net_value", "low", "high")
+ALLOCATED = (
+    "scenario", "offer_id", "incentive", "channel", "p_without", "p_with", "window_days", "cost", "net_value", "low",
+    "high", "evidence", "send_from", "send_until",
+)  # fmt: skip
 
 
 def customer_scores(
@@ -37,16 +45,15 @@ def customer_scores(
 ) -> pd.DataFrame:
     """Flatten the answers: one row per person, sorted by ``customer_id`` as the answers are.
 
-    ``members`` are the facts of the shop's own list (:func:`features.members.members`), ``merged_from`` lists a
-    person's other ids, ``due`` what runs out by customer. Reasons (code and sentence) stand for those at or above the
-    band ``watch``.
+    ``members`` is what is known of each member (:mod:`serving.surroundings`), ``merged_from`` lists a person's other
+    ids, ``due`` what runs out by customer. Reasons (code and sentence) stand for those at or above the band ``watch``.
     """
-    c, chosen = a.candidates, a.choice
-    rows = range(len(chosen))
-    explained = [p for p in rows if a.band[p] in EXPLAINED_BANDS]
+    d, n = a.decisions, len(a.customer_id)
+    explained = [p for p in range(n) if a.band[p] in EXPLAINED_BANDS]
     theirs = ByCustomer(due[due.customer_id.isin(a.customer_id[explained])])
     said = reasons(a, release, explained, REASONS_KEPT, lang, theirs, calendar)
     told = dict(zip(explained, said, strict=True))
+    chosen = candidates_at(d, d.choice.chosen)
     table = {
         "customer_id": a.customer_id,
         "merged_from": [list(merged_from.get(customer_id, ())) for customer_id in a.customer_id],
@@ -69,19 +76,51 @@ def customer_scores(
         "clv_grade": a.grade,
         "at_risk_365d": a.at_risk,
         "promo_share": a.promo_share,
-        "is_subscriber": a.features.get("subscriptions_active", np.zeros(len(chosen))) > 0,
+        "subscription_active": a.features.get("subscriptions_active", np.zeros(n)) > 0,
         "is_bot": a.bot,
-        "action_scenario": np.array([option.scenario for option in c.options], object)[chosen],
-        "action_offer_id": np.array([option.offer for option in c.options], object)[chosen],
-        "action_net_value": np.nan_to_num(c.net_value[rows, chosen]),
-        "arm": np.where(a.control, "control", "treatment").astype(object),
-        "send_allowed": a.allowed & (chosen != 0),
-        "guards_failed": [",".join(np.array(GUARDS)[a.guards[p] == FAIL]) for p in rows],
-        "reason_codes": [",".join(reason.code for reason in told.get(p, ())) for p in rows],
-        "reason_texts": [" / ".join(reason.text for reason in told.get(p, ())) for p in rows],
+        "action_scenario": np.where(chosen["scenario"] == None, "none", chosen["scenario"]),  # noqa: E711  elementwise
+        "action_offer_id": chosen["offer_id"],
+        "action_channel": chosen["channel"],
+        "action_net_value": np.nan_to_num(chosen["net_value"]),
+        "arm": np.where(is_control(d), "control", "treatment").astype(object),
+        "send_allowed": d.choice.chosen >= 0,
+        "guards_failed": _failed(d.guards),
+        "reason_codes": [",".join(reason.code for reason in told.get(p, ())) for p in range(n)],
+        "reason_texts": [" / ".join(reason.text for reason in told.get(p, ())) for p in range(n)],
     }  # fmt: skip
     flat: pd.DataFrame = pd.DataFrame(table).merge(members, on="customer_id", how="left")
     return flat
+
+
+def is_control(d: Decisions) -> NDArray[np.bool_]:
+    """Tell whom the control group keeps something from: everything, or what was due tonight."""
+    return d.control | d.choice.withheld
+
+
+def candidates_at(d: Decisions, at: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    """Give the candidates at some rows, one per customer; ``None`` and NaN where there is none."""
+    c, has = d.candidates, at >= 0
+    channel = np.array(c.channels, object)[c.channel]
+    words = {
+        name: c.of(of) for name, of in (("scenario", "scenario"), ("offer_id", "offer"), ("incentive", "incentive"))
+    }
+    words |= {"channel": channel, "evidence": np.array(EVIDENCE, object)[c.evidence]}
+    numbers = {name: getattr(c, name) for name in NUMBERS} | {"send_from": c.opens, "send_until": c.closes}
+    out: dict[str, NDArray[Any]] = {}
+    for name, values in (words | numbers).items():
+        column = np.full(
+            len(at), None if values.dtype == object else np.nan, object if values.dtype == object else float
+        )
+        column[has] = values[at[has]]
+        out[name] = column
+    return out
+
+
+def _failed(states: NDArray[np.int8]) -> list[str]:
+    """Name the guards that fail, joined by commas."""
+    codes, which = np.array(CODES), states == FAIL
+    known = {row: ",".join(codes[np.frombuffer(row, np.bool_)]) for row in {one.tobytes() for one in which}}
+    return [known[one.tobytes()] for one in which]
 
 
 def _dates(a: Answers, column: int, calendar: BusinessCalendar) -> list[date | None]:
@@ -90,36 +129,49 @@ def _dates(a: Answers, column: int, calendar: BusinessCalendar) -> list[date | N
 
 
 def offer_allocations(a: Answers) -> pd.DataFrame:
-    """List each customer's best offer with its value, and whether it goes out or what withholds it."""
-    c, n = a.candidates, len(a.choice)
-    if len(c.options) == 1:
-        return pd.DataFrame({"customer_id": pd.Series(dtype=object)})
-    best = 1 + np.argmax(np.where(np.isnan(c.net_value[:, 1:]), -np.inf, c.net_value[:, 1:]), axis=1)
-    rows = np.arange(n)
-    open_to = ~np.isnan(c.net_value[rows, best])
-    withheld = [",".join(np.array(GUARDS)[a.guards[p] == FAIL]) for p in rows]
+    """List what each customer gets, or what was held back and why: a row per customer for whom something was due.
+
+    ``state``: send; withheld (``guards_failed`` says by what, ``arm`` whether by the control group); not_worth_it.
+    ``send_from`` and ``send_until`` are seconds since 1970, UTC.
+    """
+    d = a.decisions
+    at = np.where(d.choice.shown >= 0, d.choice.shown, _worth_most(d, len(a.customer_id)))
+    state = np.where(d.choice.chosen >= 0, "send", np.where(d.choice.shown >= 0, "withheld", "not_worth_it"))
+    told = candidates_at(d, at)
     table = pd.DataFrame(
         {
             "customer_id": a.customer_id,
-            "scenario": np.array([option.scenario for option in c.options], object)[best],
-            "offer_id": np.array([option.offer for option in c.options], object)[best],
-            "incentive": np.array([option.incentive for option in c.options], object)[best],
-            "p_order_without": c.p_without,
-            "p_order_with": c.p_with[rows, best],
-            "cost": c.cost[rows, best],
-            "net_value": c.net_value[rows, best],
-            "low": c.low[rows, best],
-            "high": c.high[rows, best],
-            "evidence": "assumed",
-            "arm": np.where(a.control, "control", "treatment").astype(object),
-            "state": np.where(
-                a.choice != 0, "send", np.where(a.allowed & c.sendable[rows, best], "not_worth_it", "withheld")
-            ).astype(object),
-            "guards_failed": withheld,
+            **{name: told[name] for name in ALLOCATED},
+            "arm": np.where(is_control(d), "control", "treatment").astype(object),
+            "is_explored": d.choice.explored,
+            "state": state.astype(object),
+            "guards_failed": _failed(d.guards),
         }
     )
-    offered: pd.DataFrame = table[open_to].reset_index(drop=True)
+    offered: pd.DataFrame = table[at >= 0].reset_index(drop=True)
     return offered
+
+
+def _worth_most(d: Decisions, n: int) -> NDArray[np.intp]:
+    """Give each customer's candidate with the highest net value, -1 where there is none."""
+    c, out = d.candidates, np.full(n, -1, np.intp)
+    order = np.lexsort((-np.nan_to_num(c.net_value, nan=-np.inf), c.customer))
+    first = order[np.r_[True, c.customer[order][1:] != c.customer[order][:-1]]] if len(order) else order
+    out[c.customer[first]] = first
+    return out
+
+
+def limits(a: Answers) -> dict[str, dict[str, float]]:
+    """Say of each limit what is left after tonight, what tonight uses, and what one further unit would earn."""
+    d = a.decisions
+    return {
+        limit.name: {
+            "left": round(limit.left - d.choice.used.get(limit.name, 0.0), 4),
+            "used": round(d.choice.used.get(limit.name, 0.0), 4),
+            "price": round(d.choice.prices.get(limit.name, 0.0), 12),
+        }
+        for limit in d.limits
+    }
 
 
 def score_changes(scores: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:

@@ -22,7 +22,7 @@ def nightly(
     """Take in what is new, answer for every customer, publish tables and features: whole or not at all."""
     from features.home import Home
     from serving.nightly import nightly as run
-    from serving.policy.rules import DEFAULT, load_policy
+    from serving.policy.reading import DEFAULT, load_policy
 
     rules = load_policy(policy), (policy or DEFAULT).read_bytes()
     told = say_on_stderr(json)

@@ -109,7 +109,7 @@ def shadow(
 ) -> None:
     """Answer for one night's customers with a release and with the champion, and show where they differ."""
     from features.home import Home
-    from serving.policy.rules import load_policy
+    from serving.policy.reading import load_policy
     from serving.shadow import shadow as compare
     from serving.shadow import shown
 

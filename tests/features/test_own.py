@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from features import catalog
+from features.contact_history import contact_history
 from features.door.own import take_in_own
 from features.frame import feature_frame
 from features.journal import Journal
@@ -306,3 +307,16 @@ def test_dates_of_our_own_rows_are_the_shops_business_days(toy: Toy, journal: Jo
     days = lake_rows(at_night(toy), "own_contacts", "contact_id").day.tolist()
     calendar = toy.shop.calendar
     assert days == [calendar.day(pd.Timestamp(second(SENT_ON, 0) - n, unit="s", tz="UTC")) for n in (0, 1)]
+
+
+def test_the_history_of_contacts_has_ours_among_the_shops_with_what_came_of_each(toy: Toy, journal: Journal) -> None:
+    some(journal)
+    at_night(toy)
+    shop = at_night(toy, TONIGHT + 1)
+    found = contact_history(shop, number(TONIGHT + 1)).set_index("contact_id")
+    assert found.customer_id.to_dict() == {"d1": "a", "d3": "a", "d2": "b", "theirs": "c"}
+    assert found.withheld.to_dict() == {"d1": False, "d3": False, "d2": True, "theirs": False}
+    assert found.opened.to_dict() == {"d1": True, "d3": False, "d2": False, "theirs": True}
+    assert (found.redeemed_at["d1"], found["at"]["d1"]) == (second(11), second(SENT_ON))
+    assert found.redeemed_at[["d2", "d3", "theirs"]].isna().all()
+    assert contact_history(shop, number(TOLD_ON)).opened.tolist() == [False, False, True], "not told yet"

@@ -15,7 +15,7 @@ from features.door.ingest import Ledger, ingest
 from features.door.mapping_file import parse_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
-from serving.policy.rules import DEFAULT, load_policy
+from serving.policy.reading import DEFAULT, load_policy
 
 MACHINE_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST = date(2024, 1, 1)
@@ -67,6 +67,14 @@ PROSPECT = "prospect"  # on the shop's list and nowhere else
 NEVER_ASKED = "never_asked"
 LATE = "late"  # agreed to everything, at risk
 TOLD |= {NEVER_ASKED: range(37, 200, 7), LATE: range(33, 200, 7)}
+
+
+CALENDAR = parse_mapping(MAPPING, "shop.yaml").calendar
+
+
+def start(day: int) -> float:
+    """Give the second since 1970 at which a business day (since 1970) begins."""
+    return CALENDAR.start(day).timestamp()
 
 
 def at(day: int, minute: int = 720) -> str:

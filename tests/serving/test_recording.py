@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import orjson
 import pytest
 
@@ -17,7 +18,7 @@ from features.journal.decisions import contacts_since, decision
 from features.journal.outcomes import Outcome, take
 from serving.nightly import nightly
 from serving.policy.guards import in_control
-from serving.recording import Occasion, recorded
+from serving.recording import Occasion, earlier, recorded
 from serving.replies import DecisionReply, OutcomesReply
 from serving.settings import Settings
 
@@ -25,7 +26,9 @@ from . import shop as told
 from .conftest import copy_of
 from .test_http import Client, error, post
 
-HELD = [one for one in (f"c{c:04d}" for c in range(told.N)) if in_control([one], told.POLICY[0])[0]]
+EVERYONE = [f"c{c:04d}" for c in range(told.N)]
+CONTROL = told.POLICY[0].control
+HELD = [str(one) for one in np.array(EVERYONE)[in_control(EVERYONE, CONTROL.global_share, CONTROL.salt)]]
 ASKED = [told.LATE, "weekly", "dormant", "nobody-at-all", told.LATE, *HELD]
 NOON = 20_000 * 86_400 + 43_200
 
@@ -98,6 +101,9 @@ def test_a_control_is_recorded_as_withheld_and_what_a_guard_forbids_is_no_contac
     found = results(post(client, {"customer_ids": HELD, "campaign_id": "win_back"}))
     failed = {one["customer_id"]: [g["code"] for g in one["guards"] if g["state"] == "fail"] for one in found}
     due = {one["customer_id"] for one in found if any(c["scenario"] == "win_back" for c in one["candidates"])}
+    assert all(
+        c["net_value"] > 0 for one in found for c in one["candidates"] if one["customer_id"] in due and c["offer_id"]
+    )
     wanted = {one for one in due if failed[one] == ["CONTROL_GROUP"]}
     assert wanted and {one for one in due if len(failed[one]) > 1}, "the shop should have both"
     rows = contacts_since(journal_of(mine), 0, HELD)
@@ -281,6 +287,14 @@ def test_what_was_sent_is_no_longer_withdrawn_but_not_sent_again(journal: Journa
     assert len(contacts_since(journal, 0)) == 1
 
 
+def test_who_would_have_got_nothing_anyway_is_no_control(journal: Journal) -> None:
+    ask(journal, WITHHELD, withheld=[False])
+    found = decision(journal, "d1")
+    assert found is not None and (found.decision.is_contact, found.decision.why_withheld) == (False, "CONTROL_GROUP")
+    ask(journal, WITHHELD, 60, withheld=[True])
+    assert contacts_since(journal, 0).withheld.tolist() == [True]
+
+
 def test_quiet_hours_postpone(journal: Journal) -> None:
     first = ask(journal, answered())
     again = ask(journal, answered("QUIET_HOURS"), 60)
@@ -318,6 +332,21 @@ def test_an_answer_that_gives_way_to_an_earlier_one_draws_no_code(journal: Journ
     pool = Pool(journal, "cpn", ["K1"])
     again = ask(journal, answered(offer="cpn"), pool_of=lambda offer: pool if offer == "cpn" else None)
     assert (again["action"]["offer_id"], again["action"]["coupon_code"], pool.left()) == ("tips", None, 1)
+
+
+@pytest.mark.parametrize(("campaign", "left"), [("win_back", ["d2", "d3", "d4"]), (None, ["d1", "d2", "d4"]), ("x", 4)])
+def test_a_contact_counts_against_no_cap_of_its_own(journal: Journal, campaign: str | None, left: Any) -> None:
+    day = 86_400
+    for one, occasion in {
+        "d1": OCCASION,
+        "d2": replace(OCCASION, day=OCCASION.day - 1, at=NOON - day),
+        "d3": replace(OCCASION, campaign_id=None),
+        "d4": replace(OCCASION, campaign_id="refill"),
+    }.items():
+        recorded([answered(one=one)], occasion, journal)
+    today = OCCASION.day * day, (OCCASION.day + 1) * day
+    found = earlier(journal, 0, ["C1", "C2"], campaign, today).contact_id.tolist()
+    assert len(found) == 4 if left == 4 else sorted(found) == left
 
 
 def test_an_erasure_that_ran_meanwhile_is_made_up_for(journal: Journal) -> None:

@@ -23,7 +23,7 @@ def shop_of(told, comes_back):
 
 def scores_of(probability, band="low", **more):
     rows = pd.DataFrame({"customer_id": list(probability), "churn_probability": list(probability.values())})
-    return rows.assign(churn_band=band, is_subscriber=False, **more)
+    return rows.assign(churn_band=band, subscription_active=False, **more)
 
 
 NO_OFFERS = pd.DataFrame({"customer_id": pd.Series(dtype=object)})
@@ -78,7 +78,7 @@ def test_a_subscribers_parcels_are_no_orders(told):
     lines = [Line("1", "a", 90), Line("2", "b", 90)]
     lines += [Line(f"s{who}", who, DAY + 5, kind="subscription") for who in "ab"]
     shop = told(lines)
-    scores = scores_of({"a": 0.5, "b": 0.5}).assign(is_subscriber=[True, False])
+    scores = scores_of({"a": 0.5, "b": 0.5}).assign(subscription_active=[True, False])
     assert found(shop, scores)["observed"]["value"] == 0.5  # the other one is no subscriber: an order like any
 
 

@@ -30,7 +30,7 @@ def realised(
     Parameters
     ----------
     scores
-        The night's ``customer_scores``: ``customer_id``, ``churn_probability``, ``churn_band``, ``is_subscriber``.
+        The night's ``customer_scores``: ``customer_id``, ``churn_probability``, ``churn_band``, ``subscription_active``.
     offers
         The night's ``offer_allocations``: ``customer_id``, ``state``, ``arm``, ``guards_failed``, ``net_value``.
     until
@@ -44,7 +44,7 @@ def realised(
         ``lift``, of orders within the horizon among those who could be written to and among the control group.
         Observed figures are ``value, low, high`` with 95 % intervals, ``None`` where there is no answer.
     """
-    subscribers = scores.customer_id[scores.is_subscriber].to_frame().assign(as_of_day=day)
+    subscribers = scores.customer_id[scores.subscription_active].to_frame().assign(as_of_day=day)
     known = labels(shop, [day], horizon_days, until, subscribers)
     came = known.set_index("customer_id").future_order_days > 0
     judged = scores[scores.churn_probability.notna() & scores.customer_id.isin(came.index)]
