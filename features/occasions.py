@@ -54,7 +54,7 @@ def occasions(shop: Shop, day: int, back_days: int = BACK_DAYS, ahead_days: int 
         ``delivered_at`` is NaN while a parcel is under way.
         ``score``: of an answer or review its own, else that of the order's newest satisfaction answer.
         ``open_ticket``: a ticket of the order is open, or one of the customer that names no order; without an order,
-        any of the customer's.
+        any of the customer's; false where the shop has no feedback.
         ``tags``, ``categories`` (paths): of the order's products, else of the product, sorted and joined by "|"; "" for
         none. ``is_kept``: false where the order was cancelled or given back whole.
     """

@@ -110,8 +110,10 @@ def _newest(con: Connection, rows: str, day: int) -> str:
 # ---- things that several rows tell of: each function writes a temporary table -----------------------------------
 
 
-def write_orders(con: Connection, asked: str | None = None) -> None:
+def write_orders(con: Connection, asked: str | None = None, known_before: int | None = None) -> None:
     """Write `net_lines` and `orders` from ``order_lines``; of the orders in the table ``asked`` (order_id) alone.
+
+    ``known_before``: as they were known at the start of an earlier day.
 
     `net_lines`: the lines that count (a cancelled line does not, nor does one that was taken back), ``order_id`` that
     of the order they count for, ``quantity`` and ``revenue`` negative for a return.
@@ -119,23 +121,25 @@ def write_orders(con: Connection, asked: str | None = None) -> None:
     ``placed_day``; ``is_subscription``; ``is_kept`` (net quantity above zero); ``revenue`` net of its returns.
     """
     of = "coalesce(returns_order_id, order_id)"
-    where = f"WHERE {of} IN (SELECT order_id FROM {asked})" if asked else ""
+    where = f"WHERE {of} IN (SELECT order_id FROM {asked})" if asked else "WHERE true"
+    if known_before is not None:
+        where += f" AND day < {known_before} AND known_on < {known_before}"
     facts = "customer_id, order_id, product_id, day, ordered_at, is_subscription, is_purchase"
     con.execute(
-        f"CREATE TEMP TABLE said_lines AS SELECT customer_id, {of} AS order_id, product_id, day, ordered_at, sign,"
-        " coalesce(order_type, 'one_off') <> 'one_off' AS is_subscription, quantity > 0 AS is_purchase, quantity,"
-        " revenue, status IS NOT DISTINCT FROM 'cancelled' AS is_cancelled"
+        f"CREATE OR REPLACE TEMP TABLE said_lines AS SELECT customer_id, {of} AS order_id, product_id, day,"
+        " ordered_at, sign, coalesce(order_type, 'one_off') <> 'one_off' AS is_subscription,"
+        " quantity > 0 AS is_purchase, quantity, revenue, status IS NOT DISTINCT FROM 'cancelled' AS is_cancelled"
         f" FROM (FROM order_lines WHERE customer_id IS NOT NULL) {where}"
     )
-    con.execute("CREATE TEMP TABLE taken_back AS SELECT DISTINCT order_id FROM said_lines WHERE sign < 0")
+    con.execute("CREATE OR REPLACE TEMP TABLE taken_back AS SELECT DISTINCT order_id FROM said_lines WHERE sign < 0")
     con.execute(
-        f"CREATE TEMP VIEW net_lines AS SELECT {facts}, quantity, revenue FROM said_lines"
+        f"CREATE OR REPLACE TEMP VIEW net_lines AS SELECT {facts}, quantity, revenue FROM said_lines"
         " WHERE NOT is_cancelled AND order_id NOT IN (FROM taken_back)"
         f" UNION ALL SELECT {facts}, sum(sign * quantity) AS quantity, sum(sign * revenue) AS revenue FROM said_lines"
         " WHERE NOT is_cancelled AND order_id IN (FROM taken_back) GROUP BY ALL HAVING sum(sign * quantity) <> 0"
     )
     con.execute(
-        "CREATE TEMP TABLE orders AS SELECT customer_id, order_id,"
+        "CREATE OR REPLACE TEMP TABLE orders AS SELECT customer_id, order_id,"
         " min(ordered_at) FILTER (is_purchase) AS placed_at, min(day) FILTER (is_purchase) AS placed_day,"
         " coalesce(bool_or(is_subscription) FILTER (is_purchase), false) AS is_subscription,"
         " sum(quantity) > 0 AS is_kept, sum(revenue) AS revenue FROM net_lines GROUP BY customer_id, order_id"

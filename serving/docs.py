@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from serving.replies import ErrorReply
-from serving.schemas import OutcomesRequest, RecommendRequest, ScoreRequest, Strict
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, ScoreRequest, Strict
 
 Json = dict[str, Any]
 
@@ -60,7 +60,10 @@ def document(app: FastAPI) -> Json:
     if app.openapi_schema is None:
         contract = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, schemas = models_json_schema(
-            [(question, "validation") for question in (ScoreRequest, RecommendRequest, OutcomesRequest)],
+            [
+                (question, "validation")
+                for question in (ScoreRequest, RecommendRequest, AudienceRequest, OutcomesRequest)
+            ],
             ref_template=_REF + "{model}",
         )
         parts = contract["components"]

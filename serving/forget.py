@@ -29,6 +29,7 @@ from features.journal import keeping as journal
 from features.shop import open_shop
 from features.trace import trace
 from serving import republish, shadow
+from serving.lists.files import sums_again
 
 JOURNAL = ".forget.json"
 # Rooms that have a part of their own, hold no ids (tests/serving/test_forget.py looks), or are the shop's own files.
@@ -106,7 +107,7 @@ def _search(home: Home, name: str, customer_id: str, when: datetime) -> dict[str
         "feature store": features.found_in(home, name, theirs.customers),
         "publications": republish.found_in(home, theirs.customers) if is_default else {},
         "shadow reports": shadow.found_in(home, theirs.customers) if is_default else {},
-        "other files": _found_in_files(home, theirs.customers) if is_default else {},
+        "other files": _found_in_files(home, named_in_files(theirs)) if is_default else {},
     }
     return {
         "shop": name,
@@ -132,7 +133,8 @@ def _finish(home: Home, found: dict[str, Any], say: Progress) -> Receipt:
         say("publishing the nights again")
         republish.erase(home, theirs.customers)
         shadow.erase(home, theirs.customers)
-        _erase_files(home, theirs.customers)
+        _erase_files(home, named_in_files(theirs))
+        sums_again(home.root / "exports")
     receipt = _receipt(home, found, theirs)
     stamp = re.sub(r"[^0-9]", "", found["asked_at"])[:14]
     lake.write_json(home.root / "receipts" / f"{stamp}-{found['customer'][:16]}.json", receipt)
@@ -159,7 +161,7 @@ def _receipt(home: Home, found: dict[str, Any], theirs: Trace) -> Receipt:
     for path in _own_files(home, found["shop"], theirs):
         why = "the shop's own file; its rows would be set aside if it came again"
         stays.append({"what": f"drop/{found['shop']}/{path.name}", "why": why})
-    for path in _unread(home, theirs.customers):
+    for path in _unread(home, named_in_files(theirs)):
         why = "holds the id but is no kind of file this command rewrites; remove it by hand"
         stays.append({"what": str(path.relative_to(home.root)), "why": why})
     counted = {f"n_{name}": len(values) for name, values in asdict(theirs).items()}
@@ -177,6 +179,12 @@ def _own_files(home: Home, shop: str, theirs: Trace) -> list[Path]:
 
 
 # ---- files that no floor has a part for: exports, ledgers, logs ---------------------------------------------------
+
+
+def named_in_files(theirs: Trace) -> tuple[str, ...]:
+    """List what names them in a file: their ids, and their LINE user ids, which are all that a LINE audience holds."""
+    aliases = (alias.split(SEPARATOR, 1) for alias in theirs.aliases)
+    return (*theirs.customers, *(value for kind, value in aliases if kind == "line_user_id"))
 
 
 def _files(home: Home) -> Iterator[Path]:

@@ -8,7 +8,7 @@ by ``serving.replies`` and shown by ``serving.docs``.
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 from anyio import to_thread
@@ -20,9 +20,12 @@ from serving.docs import SAFE_PAGE, document, refusals, takes
 from serving.docs import page as docs_page
 from serving.meters import Meters
 from serving.pool import Pool
-from serving.replies import DecisionReply, OpenReply, OutcomesReply, RecommendReply, ScoreReply
-from serving.schemas import OutcomesRequest, RecommendRequest, Refused, ScoreRequest, Strict, refusal
+from serving.replies import AudienceReply, DecisionReply, OpenReply, OutcomesReply, RecommendReply, ScoreReply
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest, Strict, refusal
 from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.audiences.answer import Sheet
 
 Reply = dict[str, Any]
 Question = TypeVar("Question", bound=Strict)
@@ -33,6 +36,7 @@ class Answers(Protocol):
 
     def score(self, request: ScoreRequest, /) -> Reply: ...
     def recommend(self, request: RecommendRequest, /) -> Reply: ...
+    def audience(self, request: AudienceRequest, /) -> "Reply | Sheet": ...
     def customer(self, customer_id: str, /) -> Reply | None: ...
     def forget(self, customer_id: str, /) -> Reply | None: ...
     def outcomes(self, request: OutcomesRequest, /) -> Reply: ...
@@ -91,6 +95,9 @@ class Routes:
         app.post("/v1/recommend", openapi_extra=takes(RecommendRequest), responses=_says(RecommendReply))(
             self.recommend
         )
+        app.post("/v1/audiences", openapi_extra=takes(AudienceRequest), responses=_says_rows(AudienceReply))(
+            self.audience
+        )
         app.get("/v1/customers/{customer_id:path}", responses=_says(OpenReply, 404))(self.customer)
         app.delete("/v1/customers/{customer_id:path}", responses=_says(OpenReply, 404))(self.forget)
         app.post("/v1/outcomes", openapi_extra=takes(OutcomesRequest), responses=_says(OutcomesReply, 409))(
@@ -118,6 +125,19 @@ class Routes:
         """What a customer, the owner of a basket or the reader of a product's page would like."""
         asked = await _read(request, RecommendRequest)
         return await self._answer(request, partial(self.online().recommend, asked))
+
+    async def audience(self, request: Request) -> Response:
+        """Whom a filter means tonight: who gets what, who does not and why; with `profile` the list as a file."""
+        asked = await _read(request, AudienceRequest)
+        found = await self.pool.run(partial(self._list, request.state.request_id, asked))
+        if isinstance(found, bytes):
+            return Response(found, media_type="application/json")
+        named = {"content-disposition": f'attachment; filename="{found.name}"', "content-type": found.media_type}
+        return Response(found.content, headers=named)
+
+    def _list(self, request_id: str, asked: AudienceRequest) -> "bytes | Sheet":
+        found = self.online().audience(asked)
+        return _dumps({"request_id": request_id, **found}) if isinstance(found, dict) else found
 
     async def customer(self, request: Request, customer_id: str) -> Response:
         """Everything known about one customer: the 360-degree view."""
@@ -192,6 +212,12 @@ async def _read(request: Request, kind: type[Question]) -> Question:
 
 def _says(reply: type[BaseModel], *others: int) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": reply}, **refusals(*others)}
+
+
+def _says_rows(reply: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Say that a route answers with rows: as JSON, or as the file of a profile."""
+    text = {"schema": {"type": "string"}}
+    return _says(reply) | {200: {"model": reply, "content": {"text/csv": text, "text/plain": text}}}
 
 
 def _dumps(content: object) -> bytes:

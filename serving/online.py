@@ -26,6 +26,7 @@ from features.members import listed
 from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
+from serving.audiences.answer import Sheet, answer
 from serving.forget import forget
 from serving.missing import LOYALTY, OF_TIERS
 from serving.outcomes import replay, told
@@ -36,7 +37,7 @@ from serving.policy.rules import Policy
 from serving.publication import Publication, current
 from serving.recording import Occasion, only, recorded
 from serving.results import BLOCKS, LISTS, Around, Asked, items_shown, results
-from serving.schemas import OutcomesRequest, RecommendRequest, Refused, ScoreRequest
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest
 from serving.surroundings import Kept, Settled
 from serving.words import Language
 from training.release import Release, champion, open_release, probe
@@ -180,6 +181,13 @@ class Online:
             most = POPULAR_ITEMS + len(hidden)
             rows = _rows(self._recommender.beside(beside, most, self._out_of_stock)) or self._popular
         return {"release": self._names(), "recommendations": items_shown(rows, hidden, request.n_items, lang)}
+
+    def audience(self, request: AudienceRequest, /) -> Reply | Sheet:
+        """Tell whom a filter means in the night that answers, who gets what, and who does not and why."""
+        night = self.publication if self.publication.path.exists() else current(self.shop.home)  # an erasure since
+        if night is None:
+            raise Refused(503, "not_ready", "the night that answers is being published again")
+        return answer(request, night, self._lake, self._tombstones.now())
 
     def customer(self, customer_id: str, /) -> Reply | None:
         """Give the 360-degree view: the full answer, the latest orders and what makes these ids one person.

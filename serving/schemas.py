@@ -6,6 +6,7 @@ NaN. A customer id is the one thing that is only data: whatever text it is, it i
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
@@ -23,12 +24,16 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 MAX_IDS = 1_000  # ids per request; design.md, C2 of faults.md
+MAX_ROWS = 10_000  # rows of an audience a page: some 4 MB of JSON
 MAX_FULL = 20  # ids with every reason, candidate and guard: `pred_contrib` costs 265 scores (faults.md)
 
 Language = Literal["ja", "en"]
 Purpose = Literal["marketing", "survey", "service"]
 Reaction = Literal["delivered", "open", "click", "redeem", "unsubscribe", "block", "bounce", "complaint"]
 Explain = Literal["none", "brief", "full"]
+ProfileName = Literal[
+    "excel-ja", "generic", "line-audience", "klaviyo-profiles", "braze-attributes", "warehouse-insert"
+]
 Block = Literal[
     "churn", "second_order", "next_order", "replenishment", "clv", "at_risk_365d", "promo_share",
     "subscription", "recommendations", "action", "candidates", "send", "guards", "experiment", "reasons",
@@ -263,6 +268,37 @@ class OutcomesRequest(Strict):
     outcomes: Outcomes = Field(description="1 to 1,000 reactions; all are kept or none")
 
 
+class AudienceRequest(Strict):
+    """Whom a filter means tonight, who of them gets a scenario's offer within a budget, and who does not and why.
+
+    The night has decided; this picks from what it decided and records nothing.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"filter": {"lifecycle": ["at_risk", "dormant"], "promo_share": {"max": 0.8}}, "scenario": "win_back"}
+            ]
+        }
+    )
+
+    filter: dict[str, Any] = Field(
+        description="columns of customer_scores with a value, a list, or in, min, max, between; all, any, not nest;"
+        " a duration such as 60d counts from the night; {} is everyone"
+    )
+    scenario: Word = Field(description="a scenario of the policy")
+    budget: IfGiven[Annotated[float, Field(ge=0)]] = Field(
+        default=None, description="what the list may cost, in the shop's currency; no limit"
+    )
+    channel: IfGiven[Word] = Field(default=None, description="only whose action goes over it; any")
+    profile: IfGiven[ProfileName] = Field(
+        default=None, description="the whole list as this tool's CSV or text, instead of JSON"
+    )
+    limit: int = Field(default=1_000, ge=1, le=MAX_ROWS, description="rows of each table in a JSON reply")
+    offset: int = Field(default=0, ge=0, le=10**9, description="rows to skip: next_offset of the reply before")
+    lang: IfGiven[Language] = Field(default=None, description="language of texts; the shop's")
+
+
 def _at(path: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("together", "{reason}", {"reason": message, "path": path})
 
@@ -275,7 +311,7 @@ def refusal(model: type[Strict], invalid: ValidationError) -> Refused:
     """
     error = min(invalid.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden")
     context, steps, message = error.get("ctx", {}), error["loc"], error["msg"]
-    path = ".".join(step if _PLAIN_WORD.fullmatch(step) else "?" for step in map(str, steps))
+    path = plain_path(steps)
     if error["type"] == "extra_forbidden":
         part = _PARTS.get(str(steps[0]), model) if len(steps) > 1 else model
         message = "unknown field" + _nearest(steps[-1], tuple(part.model_fields))
@@ -286,6 +322,15 @@ def refusal(model: type[Strict], invalid: ValidationError) -> Refused:
     elif error["type"] == "model_type":
         message = "must be a JSON object"
     return Refused(422, "invalid", message, ".".join(filter(None, (path, context.get("path")))) or None)
+
+
+def plain_path(steps: Iterable[object]) -> str:
+    """Join a path's steps; one that is no plain word is not repeated.
+
+    >>> plain_path(["customer_ids", 3, "a b"])
+    'customer_ids.3.?'
+    """
+    return ".".join(step if _PLAIN_WORD.fullmatch(step) else "?" for step in map(str, steps))
 
 
 def _choices(model: type[Strict], field: str) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 
 from features.contact_history import contact_history
 from features.interactions import main_category
-from features.members import members
+from features.members import LISTS, members
 from features.occasions import occasions
 from features.shop import Shop
 from features.standing import standing
@@ -24,7 +25,7 @@ DUE = "replenishment.due_on"
 # Tables of a night that its live answers read again, by the name of the file.
 KEPT = ("occasions", "standing", "contacts")
 MEMBER = (
-    "tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership", "region", "category",
+    "tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership", *LISTS, "category",
 )  # fmt: skip
 
 
@@ -79,10 +80,12 @@ def _members(shop: Shop, day: int, policy: Policy, bought: pd.DataFrame, facts: 
     """Give what is known of members: the shop's list, the policy's tiers in place of the list's, their category."""
     told = members(shop, day).merge(main_category(bought, facts), on="customer_id", how="outer")
     if policy.tiers is not None:
-        levels = [(level.id, level.from_) for level in policy.tiers.levels]
+        levels = [(level.id, Decimal(str(level.from_))) for level in policy.tiers.levels]
         ranked = spend_tiers(shop, day, policy.tiers.window // DAY, levels, policy.tiers.review_on)
         told = told.drop(columns="tier").merge(ranked, on="customer_id", how="outer")
-    result: pd.DataFrame = told.reindex(columns=["customer_id", *MEMBER]).sort_values("customer_id", ignore_index=True)
+    for name in set(MEMBER) - set(told.columns):
+        told[name] = np.nan if name == "to_next_tier" else None
+    result: pd.DataFrame = told[["customer_id", *MEMBER]].sort_values("customer_id", ignore_index=True)
     return result
 
 

@@ -71,29 +71,37 @@ def _none() -> Due:
 
 def _due(policy: Policy, place: int, facts: Facts, around: Situation, moment: Moment) -> Due:
     scenario = policy.scenarios[place]
-    if scenario.anchor is None:
-        who = np.flatnonzero(_meant(scenario, facts, None, around, moment))
-        whole_day = np.full(len(who), moment.start), np.full(len(who), moment.end)
-        none = np.full(len(who), np.nan)
-        flags = np.zeros(len(who), np.bool_)
-        tags = np.full(len(who), None, object)
-        return Due(who, np.full(len(who), place), *whole_day, none, none, flags, tags, flags)
+    find = _due_any_day if scenario.anchor is None else _due_at_anchors
+    found = find(scenario, place, facts, around, moment)
+    return found if scenario.remind_unused is None else _with_reminders(found, policy, place, around, moment)
+
+
+def _due_any_day(scenario: Scenario, place: int, facts: Facts, around: Situation, moment: Moment) -> Due:
+    sent, ordered = _newest_of(around, scenario.id), _last_order(around)
+    over = {"order": sent >= np.nan_to_num(ordered, nan=-np.inf), "customer": ~np.isnan(sent)}
+    meant = _meant(scenario, facts, None, around, moment)
+    who = np.flatnonzero(meant & ~over[scenario.once_per] if scenario.once_per else meant)
+    n = len(who)
+    nan, no = np.full(n, np.nan), np.zeros(n, np.bool_)
+    whole_day = np.full(n, moment.start), np.full(n, moment.end)
+    return Due(who, np.full(n, place), *whole_day, nan, nan, no, np.full(n, None, object), no)
+
+
+def _due_at_anchors(scenario: Scenario, place: int, facts: Facts, around: Situation, moment: Moment) -> Due:
     rows = around.occasions.where(around.occasions["event"] == scenario.anchor)
     opens, closes = _window(scenario, rows, around)
-    here = (np.maximum(opens, moment.at) < np.minimum(closes, moment.end)) & ~_is_over(
-        scenario, rows, opens, around, moment
-    )
+    here = np.maximum(opens, moment.at) < np.minimum(closes, moment.end)
+    here &= ~_is_over(scenario, rows, around)
     rows, opens, closes = rows.where(here), opens[here], closes[here]
     meant = _meant(scenario, facts, rows, around, moment)
     first = _first_to_close(rows.customer, closes, meant)
     rows = rows.where(first)
     about_order = np.array([order is not None for order in rows["order_id"]], np.bool_)
     n = len(rows)
-    found = Due(
+    return Due(
         rows.customer, np.full(n, place), opens[first], closes[first], _floats(rows, "at"),
         _floats(rows, "delivered_at"), about_order, np.asarray(rows["tags"], object), np.zeros(n, np.bool_),
     )  # fmt: skip
-    return found if scenario.remind_unused is None else _with_reminders(found, policy, place, around, moment)
 
 
 def _floats(rows: Events, name: str) -> Matrix:
@@ -114,14 +122,25 @@ def _window(scenario: Scenario, rows: Events, around: Situation) -> tuple[Matrix
     return np.where(postponed, again, opens), np.where(postponed, np.maximum(closes, again + length), closes)
 
 
-def _is_over(scenario: Scenario, rows: Events, opens: Matrix, around: Situation, moment: Moment) -> Flags:
+def _is_over(scenario: Scenario, rows: Events, around: Situation) -> Flags:
     """Tell where a scenario has done its work already, or an order has ended it."""
+    assert scenario.window is not None
     at = _floats(rows, "at")
-    since = {"order": at, "customer": np.full(len(rows), -np.inf)}.get(scenario.once_per or "", opens)
-    over: Flags = _newest_of(around, scenario.id)[rows.customer] >= since
+    once = {"order": at, "customer": np.full(len(rows), -np.inf)}
+    over: Flags = _newest_of(around, scenario.id)[rows.customer] >= once.get(
+        scenario.once_per or "", at + scenario.window[0]
+    )
     if scenario.stop_on == "order":
-        over = over | (_last_order(around)[rows.customer] > at)
+        over = over | (_last_order(around)[rows.customer] > _placed_at(rows, around))
     return over
+
+
+def _placed_at(rows: Events, around: Situation) -> Matrix:
+    """Give when the order that each anchor is about was placed; the anchor's own time where nobody knows."""
+    orders = around.occasions.where(around.occasions["event"] == "order.placed")
+    placed = dict(zip(orders["order_id"].tolist(), orders["at"].tolist(), strict=True))
+    own = zip(rows["order_id"].tolist(), rows["at"].tolist(), strict=True)
+    return np.array([placed.get(order, at) for order, at in own], np.float64)
 
 
 def _newest_of(around: Situation, scenario_id: str) -> Matrix:

@@ -6,7 +6,7 @@ owed to the customer (``service``) passes those that protect from being asked or
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from features.families.consent import CHANNELS as CONSENTED
 from serving.policy.candidates import SURVEY_AFTER, Candidates
 from serving.policy.due import Due, Facts, who_of
 from serving.policy.filters import names
-from serving.policy.moment import Moment, next_speaking
+from serving.policy.moment import Moment, coming_hours
 from serving.policy.rules import (
     GIFT_ORDER_FROM,
     GIFT_SHARE,
@@ -27,20 +27,23 @@ from serving.policy.rules import (
     ChannelName,
     Offer,
     Policy,
+    Season,
 )
 from serving.policy.situation import Flags, Matrix, Situation, nth_newest
 from serving.policy.spans import DAY
 
 PASS, FAIL, NOT_CHECKED = 0, 1, 2
+NOBODY_KNOWS = np.inf  # among the times at which several reasons of one guard end
 STATES = ("pass", "fail", "not_checked")
 TICKET_REST = 14 * DAY  # before anybody is asked for a review: contracts.md section 5
+STANDING = ("free_shipping", "early_access")  # a perk of this kind is had all the time; others are given each time
 SALES_REASONS = ("marketing", "survey")  # purposes that an open complaint forbids
 
 States = NDArray[np.int8]
 
 
 class Verdict(NamedTuple):
-    """What a guard says of each candidate: where it fails, and from when it would not (NaN: unknown)."""
+    """What a guard says of each candidate: where it fails, and from when it would not (NaN or inf: unknown)."""
 
     fails: Flags
     clears: Matrix | None = None
@@ -191,6 +194,7 @@ def _capped(case: Case, here: Flags, which: Flags, span: int, most: int, fails: 
     """Mark the candidates whose customer has had ``most`` of some messages within a span, and until when."""
     if most == 0:
         fails |= here
+        clears[here] = NOBODY_KNOWS
         return
     newest = case.theirs(nth_newest(case.around.sent, which, most, case.around.n))
     full = here & (newest > case.moment.at - span)
@@ -200,12 +204,15 @@ def _capped(case: Case, here: Flags, which: Flags, span: int, most: int, fails: 
 
 def quiet_hours(case: Case) -> Verdict:
     """No channel speaks in its quiet hours, nor outside the hours its people work."""
-    fails = np.isnan(case.c.opens) & ~np.isnan(case.due.opens[case.c.due])
+    opens, closes = np.fmax(case.due.opens[case.c.due], earliest_survey(case)), case.due.closes[case.c.due]
+    fails = np.isnan(case.c.opens) & (opens < np.minimum(closes, case.moment.end))
     clears = np.full(len(case), np.nan)
     for name in case.c.channels:
-        rows = fails & case.over(name)
-        if rows.any():
-            clears[rows] = next_speaking(case.policy, name, case.moment) or np.nan
+        rows = np.flatnonzero(fails & case.over(name))
+        for start, end in coming_hours(case.policy, name, case.moment) if len(rows) else ():
+            begins = np.maximum(opens[rows], start)
+            first = np.isnan(clears[rows]) & (begins < np.minimum(closes[rows], end))
+            clears[rows[first]] = begins[first]
     return Verdict(fails, clears)
 
 
@@ -222,11 +229,17 @@ def not_delivered(case: Case) -> Verdict:
 
 def survey_window(case: Case) -> Verdict:
     """A survey on what came is asked two days after it, and within its window."""
+    asks, earliest = case.c.of("kind") == "arrival_survey", earliest_survey(case)
+    closes = case.due.closes[case.c.due]
+    too_late = ~(np.fmax(earliest, case.moment.at) < np.minimum(closes, case.moment.end))
+    comes = (earliest > case.moment.at) & (earliest < closes)
+    return Verdict(asks & too_late, np.where(comes, earliest, np.nan))
+
+
+def earliest_survey(case: Case) -> Matrix:
+    """Give when each candidate may first ask about what came; NaN where it does not ask, or nothing came."""
     asks = case.c.of("kind") == "arrival_survey"
-    earliest = case.due.delivered_at[case.c.due] + SURVEY_AFTER
-    closes = np.minimum(case.due.closes[case.c.due], case.moment.end)
-    too_late = ~(np.fmax(earliest, case.moment.at) < closes)
-    return Verdict(asks & too_late, np.where(earliest > case.moment.at, earliest, np.nan))
+    return np.where(asks, case.due.delivered_at[case.c.due] + SURVEY_AFTER, np.nan)
 
 
 def survey_cap(case: Case) -> Verdict:
@@ -292,12 +305,15 @@ def sales_pressure(case: Case) -> Verdict:
         _capped(case, case.is_marketing, sold, span, most, fails, clears)
     share = case.policy.pressure.content_share
     if share is not None:
-        recent = sold & (np.asarray(case.around.sent["at"], np.float64) > case.moment.at - share.over)
-        priced = recent & np.isin(case.sent_incentive, MONEY)
+        at, priced = np.asarray(case.around.sent["at"], np.float64), np.isin(case.sent_incentive, MONEY)
+        # What has no money in it counts if it still does when the day ends, and the message has gone out.
+        recent = sold & (at > np.where(priced, case.moment.at, case.moment.end) - share.over)
         customer, n = case.around.sent.customer, case.around.n
-        total, money = (case.theirs(np.bincount(customer[which], minlength=n)) for which in (recent, priced))
+        total, money = (case.theirs(np.bincount(customer[which], minlength=n)) for which in (recent, recent & priced))
         allowed = np.floor((1 - share.min) * (total + 1) + 0.5)  # of the messages with this one, to the nearest whole
-        fails |= case.is_marketing & case.is_money & (money + 1 > allowed)
+        too_much = case.is_marketing & case.is_money & (money + 1 > allowed)
+        fails |= too_much
+        clears[too_much] = NOBODY_KNOWS
     return Verdict(fails, clears)
 
 
@@ -310,7 +326,9 @@ def discount_cap(case: Case) -> Verdict:
         _capped(case, coupon, given, span, most, fails, clears)
     anyway = case.policy.pressure.would_buy_anyway
     if anyway is not None:
-        fails |= coupon & (case.c.p_without > anyway.p_order_without)
+        comes = coupon & (case.c.p_without > anyway.p_order_without)
+        fails |= comes
+        clears[comes] = NOBODY_KNOWS
     return Verdict(fails, clears)
 
 
@@ -320,10 +338,12 @@ def offer_still_open(case: Case) -> Verdict:
     sent, offers = case.around.sent, case.policy.offers
     at, unused = np.asarray(sent["at"], np.float64), np.isnan(np.asarray(sent["redeemed_at"], np.float64))
     last = case.around.standing.get("last_order_at", np.full(case.around.n, np.nan))
+    if "responses" not in case.around.tables:  # nobody tells what was used: an order since then counts as its use
+        unused &= ~(last[sent.customer] > at)
     for name, offer in offers.items():
         mine = np.asarray(sent["offer_id"] == name, np.bool_)
         if offer.expires is not None and offer.type in MONEY:
-            open_ = mine & unused & (at + offer.expires > case.moment.at) & ~(last[sent.customer] > at)
+            open_ = mine & unused & (at + offer.expires > case.moment.at)
             newest = case.theirs(nth_newest(sent, open_, 1, case.around.n))
             blocked = case.is_money & ~np.isnan(newest)
             fails |= blocked
@@ -347,22 +367,21 @@ def margin_floor(case: Case) -> Verdict:
 
 
 def gift_limit(case: Case) -> Verdict:
-    """A gift stays within a share of the order it goes with: the premium limits of Japan, or the policy's own."""
+    """A gift stays within a share of the order it goes with: the policy's own, and in Japan the premium limits."""
     gift = np.asarray(case.incentive == "gift", np.bool_)
     revenue = case.theirs(np.nan_to_num(case.facts["mean_order_day_revenue"]))
     own = case.by_offer(lambda offer: np.nan if offer.max_share_of_order is None else offer.max_share_of_order)
     if case.currency == "JPY":
         legal = np.where(revenue >= GIFT_ORDER_FROM, GIFT_SHARE * revenue, GIFT_SMALL)
-        most = np.where(np.isnan(own), legal, np.minimum(legal, np.fmax(own * revenue, 0.0)))
-        most = np.where(revenue < GIFT_ORDER_FROM, legal, most)
     else:
-        most = np.where(np.isnan(own), np.inf, own * revenue)
+        legal = np.full(len(case), np.inf)
+    most = np.fmin(legal, own * revenue)
     worth = case.by_offer(lambda offer: offer.value if offer.value is not None else offer.cost or 0.0)
     return Verdict(gift & (worth > most))
 
 
 def tier(case: Case) -> Verdict:
-    """An offer made by tier goes to its tier; and nobody is offered what their tier gives them anyway."""
+    """An offer made by tier goes to its tier; and nobody is offered what their tier gives them all the time."""
     theirs = case.around.words.get("tier", np.full(case.around.n, None, object))[case.c.customer]
     fails = case.none()
     perks = {level.id: set(level.perks) for level in (case.policy.tiers.levels if case.policy.tiers else ())}
@@ -370,11 +389,11 @@ def tier(case: Case) -> Verdict:
         rows = case.c.option == place
         if option.scenario == "none" or not rows.any():
             continue
-        by_tier = case.policy.scenario(option.scenario).offers_by_tier
-        if by_tier and option.offer is not None:
-            fails |= rows & ~np.isin(theirs, [level for level, given in by_tier.items() if option.offer in given])
-        elif option.offer is not None:
-            fails |= rows & np.isin(theirs, [level for level, has in perks.items() if option.offer in has])
+        by_tier, offer = case.policy.scenario(option.scenario).offers_by_tier, option.offer or "none"
+        if by_tier and not option.is_reminder:
+            fails |= rows & ~np.isin(theirs, [level for level, given in by_tier.items() if offer in given])
+        elif option.incentive in STANDING:
+            fails |= rows & np.isin(theirs, [level for level, has in perks.items() if offer in has])
     return Verdict(fails)
 
 
@@ -391,11 +410,12 @@ def review_incentive(case: Case) -> Verdict:
 
 
 def _gates_reviews(policy: Policy, scenario_id: str) -> bool:
-    """Tell whether a scenario asks only some for a review, by how content they are, or pays for good ones."""
+    """Tell whether a scenario asks only some for a review, by how content they are, or does not pay all the same."""
     scenario = policy.scenario(scenario_id)
     pays = any(offer in policy.offers for offer in scenario.offer_ids)
     only_some = names(who_of(scenario)) & {"csat", "open_ticket"}
-    return bool(only_some) or (pays and not (scenario.same_reward_for_any_rating and scenario.disclose))
+    same = scenario.same_reward_for_any_rating and scenario.disclose and len(scenario.offer_ids) == 1
+    return bool(only_some) or (pays and not same)
 
 
 def active_subscription(case: Case) -> Verdict:
@@ -403,7 +423,16 @@ def active_subscription(case: Case) -> Verdict:
     running = case.facts.get("subscriptions_active")
     if running is None:
         return Verdict(case.none())
-    return Verdict(np.asarray(case.c.of("kind") == "replenishment", np.bool_) & (case.theirs(running) > 0))
+    return Verdict(_is_refill(case) & (case.theirs(running) > 0))
+
+
+def _is_refill(case: Case) -> Flags:
+    found = [
+        option.kind == "replenishment"
+        or (option.kind != "none" and case.policy.scenario(option.scenario).anchor == "replenishment.due_on")
+        for option in case.c.options
+    ]
+    return np.array(found or [False], np.bool_)[case.c.option]
 
 
 def channel_unreachable(case: Case) -> Verdict:
@@ -412,7 +441,7 @@ def channel_unreachable(case: Case) -> Verdict:
     friend = case.stands("is_line_friend")
     for name in case.c.channels:
         here = case.over(name)
-        if case.policy.channels[name].needs == "line_user_id" and friend is not None:
+        if (name == "line" or case.policy.channels[name].needs == "line_user_id") and friend is not None:
             fails |= here & ~(friend == 1)
         left = case.stands(f"left_{name}_at")
         if left is not None:
@@ -422,20 +451,31 @@ def channel_unreachable(case: Case) -> Verdict:
 
 def blackout(case: Case) -> Verdict:
     """Days on which a channel rests, and days before a sale on which there is no coupon."""
-    fails, clears, moment = case.none(), np.full(len(case), np.nan), case.moment
-    for season in case.policy.calendar:
-        if moment.is_in(season):
-            ends = moment.day + (season.last - moment.calendar.date(moment.day)).days + 1
-            for name in season.block:
-                here = case.over(name)
-                fails |= here
-                np.copyto(clears, np.fmax(clears, moment.calendar.start(ends).timestamp()), where=here)
-        elif season.no_coupon_before is not None and moment.is_before(season, season.no_coupon_before):
-            here = np.asarray(case.incentive == "coupon", np.bool_)
-            begins = moment.day + (season.first - moment.calendar.date(moment.day)).days
-            fails |= here
-            np.copyto(clears, np.fmax(clears, moment.calendar.start(begins).timestamp()), where=here)
+    fails, clears = case.none(), np.full(len(case), np.nan)
+    coupon = np.asarray(case.incentive == "coupon", np.bool_)
+    for name in case.c.channels:
+        for is_coupon in (False, True):
+            ends = _free_again(case.policy, case.moment, name, is_coupon)
+            if ends > case.moment.day:
+                rows = case.over(name) & (coupon == is_coupon)
+                fails |= rows
+                clears[rows] = case.moment.calendar.start(ends).timestamp()
     return Verdict(fails, clears)
+
+
+def _free_again(policy: Policy, moment: Moment, channel: ChannelName, is_coupon: bool) -> int:
+    """Give the first business day, tonight's or later, on which the calendar lets a message go."""
+    day = moment.day
+    while any(_rests(season, replace(moment, day=day), channel, is_coupon) for season in policy.calendar):
+        day += 1
+    return day
+
+
+def _rests(season: Season, moment: Moment, channel: ChannelName, is_coupon: bool) -> bool:
+    if moment.is_in(season):
+        return channel in season.block
+    before = season.no_coupon_before
+    return is_coupon and before is not None and moment.is_before(season, before)
 
 
 def _never(case: Case) -> Verdict:
@@ -475,9 +515,7 @@ GUARDS: dict[str, Guard] = {
     "TIER": Guard(tier),
     "CONTROL_GROUP": Guard(control_group),
     "REVIEW_INCENTIVE": Guard(review_incentive),
-    "ACTIVE_SUBSCRIPTION": Guard(
-        active_subscription, ("subscriptions",), lambda case: case.c.of("kind") == "replenishment"
-    ),
+    "ACTIVE_SUBSCRIPTION": Guard(active_subscription, ("subscriptions",), _is_refill),
     "CHANNEL_UNREACHABLE": Guard(channel_unreachable, ("responses",)),
     "CHANNEL_QUOTA": Guard(_never),
     "STAFF_CAPACITY": Guard(_never),
@@ -510,7 +548,7 @@ def clears(case: Case) -> Matrix:
     for column, guard in enumerate(GUARDS.values()):
         found = guard.look(case)
         if found.clears is not None:
-            out[:, column] = np.where(found.fails, found.clears, np.nan)
+            out[:, column] = np.where(found.fails & np.isfinite(found.clears), found.clears, np.nan)
     return out
 
 

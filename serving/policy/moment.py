@@ -1,6 +1,6 @@
 """The instant of an answer and what is left of its business day: when a channel may speak."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +9,7 @@ from serving.policy.rules import ChannelName, Policy, Season
 from serving.policy.spans import Hours
 
 Stretch = tuple[float, float]  # seconds since the epoch, the end exclusive
+Pick = Callable[[Sequence[float]], float]
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,31 @@ class Moment:
 def speaking_hours(policy: Policy, channel: ChannelName, moment: Moment) -> list[Stretch]:
     """List when a channel may speak between ``moment.at`` and the end of its business day, earliest first.
 
-    Local hours are those of the shop's zone. Where clocks go forward an hour that does not exist is skipped, where they
-    go back both hours of one name count alike.
+    Local hours are those of the shop's zone. An edge that the clocks pass twice, or not at all, when they change is
+    taken at whichever time leaves less to speak in.
     """
     found = [(max(moment.at, moment.start), moment.end)]
     if (hours := policy.channels[channel].hours) is not None:
-        found = [part for whole in found for part in _within(whole, _daily(hours, moment))]
+        found = [part for whole in found for part in _within(whole, _daily(hours, moment, max, min))]
     if (quiet := policy.quiet(channel)) is not None:
-        found = _without(found, _daily(quiet, moment))
+        found = _without(found, _daily(quiet, moment, min, max))
     return found
 
 
-def _daily(hours: Hours, moment: Moment) -> list[Stretch]:
+def _daily(hours: Hours, moment: Moment, opens: Pick, closes: Pick) -> list[Stretch]:
     """Give hours of a day as instants, for the dates that a business day touches and the one before."""
     zone, first = moment.calendar.zone, moment.calendar.date(moment.day) - timedelta(days=1)
     found = []
     for date in (first + timedelta(days=n) for n in range(3)):
         ends_on = date + timedelta(days=int(hours.end <= hours.start))
-        opens = datetime.combine(date, hours.start, zone).astimezone(UTC).timestamp()
-        closes = datetime.combine(ends_on, hours.end, zone).replace(fold=1).astimezone(UTC).timestamp()
-        found.append((opens, closes))
+        starts, ends = (datetime.combine(*edge, zone) for edge in ((date, hours.start), (ends_on, hours.end)))
+        found.append((opens(_instants(starts)), closes(_instants(ends))))
     return found
+
+
+def _instants(local: datetime) -> list[float]:
+    """Give both instants a local time may mean, the same one twice on nearly every day."""
+    return [local.replace(fold=fold).astimezone(UTC).timestamp() for fold in (0, 1)]
 
 
 def _within(whole: Stretch, parts: Sequence[Stretch]) -> list[Stretch]:
@@ -92,11 +97,10 @@ def _without(stretches: Sequence[Stretch], quiet: Sequence[Stretch]) -> list[Str
     return sorted(left)
 
 
-def next_speaking(policy: Policy, channel: ChannelName, moment: Moment) -> float | None:
-    """Give the first instant from ``moment`` on at which a channel may speak, within the next two days."""
+def coming_hours(policy: Policy, channel: ChannelName, moment: Moment) -> list[Stretch]:
+    """List when a channel may speak from ``moment`` on, on its business day and the two after it."""
+    found = []
     for ahead in range(3):
         at = moment.at if ahead == 0 else moment.calendar.start(moment.day + ahead).timestamp()
-        later = Moment(moment.calendar, moment.day + ahead, moment.now_day, at)
-        if found := speaking_hours(policy, channel, later):
-            return found[0][0]
-    return None
+        found += speaking_hours(policy, channel, Moment(moment.calendar, moment.day + ahead, moment.now_day, at))
+    return found

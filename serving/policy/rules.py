@@ -303,6 +303,8 @@ class Scenario(Block):
             raise ValueError("window: stands with after, around or before, and neither without the other")
         if self.window is not None and self.window[0] >= self.window[1]:
             raise ValueError("window: must open before it closes")
+        if self.kind in SURVEYS and self.purpose != "survey":
+            raise ValueError(f"purpose: {self.kind} asks something of the customer, so its purpose is survey")
         given = [name for name in ("offers", "ladder", "offers_by_tier") if getattr(self, name)]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)}: give one of them")

@@ -36,7 +36,12 @@ def toy_day(second):
 def seen(toy, event, day=DAY, **window):
     """Give the rows of one event as dicts, instants as toy days."""
     found = occasions(toy.shop, number(day), **window)
-    rows = found[found.event == event].to_dict("records")
+    return in_toy_days(found[found.event == event])
+
+
+def in_toy_days(found):
+    """Give rows as dicts, instants as toy days."""
+    rows = found.to_dict("records")
     return [r | {name: toy_day(r[name]) for name in ("at", "promised_at", "delivered_at")} for r in rows]
 
 
@@ -55,53 +60,46 @@ def said(kind, day, who="a", **more):
 
 # ---- orders
 
+ORDERS = {  # the lines of a customer; (day, is kept) of each order; the day of the first
+    "one order": ([one_order(day=40)], [(40.5, True)], [40.5]),
+    "one of the day itself is not yet known": ([one_order(day=60)], [], []),
+    "nor one told that day": ([one_order(day=40, known_at=at(60))], [], []),
+    "an older one was the first": ([one_order(day=-1), one_order(day=40)], [(40.5, True)], []),
+    "two": ([one_order(day=40), one_order(day=50)], [(40.5, True), (50.5, True)], [40.5]),
+    "given back: placed, not kept": (
+        [one_order(day=40), one_order(day=41, quantity=-1, returns_order_id="a40"), one_order(day=50)],
+        [(40.5, False), (50.5, True)],
+        [50.5],
+    ),
+    "cancelled": (
+        [one_order(day=40, line_no=1), one_order(day=40, line_no=1, status="cancelled", known_at=at(45))],
+        [],
+        [],
+    ),
+    "not cancelled yet": (
+        [one_order(day=40, line_no=1), one_order(day=40, line_no=1, status="cancelled", known_at=at(60))],
+        [(40.5, True)],
+        [40.5],
+    ),
+    "a subscription's parcel": ([one_order(day=40, order_type="subscription")], [], [40.5]),
+    "a line added later": (
+        [one_order(day=40, line_no=1), one_order(day=42, order_id="a40", line_no=2)],
+        [(40.5, True)],
+        [40.5],
+    ),
+    "a line added within the window to an older order": (
+        [one_order(day=-2, order_id="x", line_no=1), one_order(day=1, order_id="x", line_no=2)],
+        [],
+        [],
+    ),
+}
 
-@pytest.mark.parametrize(
-    ("lines", "placed", "first"),  # (day, is kept) of each order
-    [
-        pytest.param([one_order(day=40)], [(40.5, True)], [40.5], id="one order"),
-        pytest.param([one_order(day=60)], [], [], id="one of the day itself is not yet known"),
-        pytest.param([one_order(day=40, known_at=at(60))], [], [], id="nor one told that day"),
-        pytest.param([one_order(day=-1), one_order(day=40)], [(40.5, True)], [], id="an older one was the first"),
-        pytest.param([one_order(day=40), one_order(day=50)], [(40.5, True), (50.5, True)], [40.5], id="two"),
-        pytest.param(
-            [one_order(day=40), one_order(day=41, quantity=-1, returns_order_id="a40"), one_order(day=50)],
-            [(40.5, False), (50.5, True)],
-            [50.5],
-            id="given back: placed, not kept",
-        ),
-        pytest.param(
-            [one_order(day=40, line_no=1), one_order(day=40, line_no=1, status="cancelled", known_at=at(45))],
-            [],
-            [],
-            id="cancelled",
-        ),
-        pytest.param(
-            [one_order(day=40, line_no=1), one_order(day=40, line_no=1, status="cancelled", known_at=at(60))],
-            [(40.5, True)],
-            [40.5],
-            id="not cancelled yet",
-        ),
-        pytest.param([one_order(day=40, order_type="subscription")], [], [40.5], id="a subscription's parcel"),
-        pytest.param(
-            [one_order(day=40, line_no=1), one_order(day=42, order_id="a40", line_no=2)],
-            [(40.5, True)],
-            [40.5],
-            id="a line added later",
-        ),
-        pytest.param(
-            [one_order(day=-2, order_id="x", line_no=1), one_order(day=1, order_id="x", line_no=2)],
-            [],
-            [],
-            id="a line added within the window to an older order",
-        ),
-    ],
-)
-def test_orders_are_occasions_as_they_are_known(toy, lines, placed, first):
-    toy.load({"order_lines": [*lines, one_order("z", 1)]})
-    orders = [r for r in seen(toy, "order.placed", back_days=60) if r["customer_id"] == "a"]
-    assert [(row["at"], row["is_kept"]) for row in orders] == placed
-    assert [r["at"] for r in seen(toy, "order.first", back_days=60) if r["customer_id"] == "a"] == first
+
+@pytest.mark.parametrize("case", ORDERS)
+def test_orders_are_occasions_as_they_are_known(together, case):
+    _, placed, first = ORDERS[case]
+    assert [(row["at"], row["is_kept"]) for row in together(case, "order.placed")] == placed
+    assert [row["at"] for row in together(case, "order.first")] == first
 
 
 def test_an_order_says_what_was_in_it_and_how_it_came(toy):
@@ -124,27 +122,26 @@ def test_an_order_says_what_was_in_it_and_how_it_came(toy):
 
 # ---- parcels
 
+PARCELS = {  # sent, promised, delivered; (day of the promise, delivery) of each promise; the order's delivery
+    "under way": ([(50, 53, None)], [(53.5, None)], []),
+    "it came": ([(50, 53, 52)], [(53.5, 52.5)], [52.5]),
+    "it comes today": ([(50, 53, 60)], [(53.5, None)], []),
+    "a promise to come": ([(59, 62, None)], [(62.5, None)], []),
+    "sent today": ([(60, 62, None)], [], []),
+    "no promise": ([(50, None, 52)], [], [52.5]),
+    "one of two came": ([(50, 53, 52), (51, 54, None)], [(53.5, 52.5), (54.5, None)], []),
+    "two with one promise": ([(50, 53, 52), (51, 53, None)], [(53.5, None)], []),
+    "both came": ([(50, 53, 52), (51, 54, 55)], [(53.5, 52.5), (54.5, 55.5)], [55.5]),
+}
 
-@pytest.mark.parametrize(
-    ("parcels", "promised", "delivered"),  # (day of the promise, delivery) of each promise; the order's deliveries
-    [
-        pytest.param([(50, 53, None)], [(53.5, None)], [], id="under way"),
-        pytest.param([(50, 53, 52)], [(53.5, 52.5)], [52.5], id="it came"),
-        pytest.param([(50, 53, 60)], [(53.5, None)], [], id="it comes today"),
-        pytest.param([(59, 62, None)], [(62.5, None)], [], id="a promise to come"),
-        pytest.param([(60, 62, None)], [], [], id="sent today"),
-        pytest.param([(50, None, 52)], [], [52.5], id="no promise"),
-        pytest.param([(50, 53, 52), (51, 54, None)], [(53.5, 52.5), (54.5, None)], [], id="one of two came"),
-        pytest.param([(50, 53, 52), (51, 53, None)], [(53.5, None)], [], id="two with one promise"),
-        pytest.param([(50, 53, 52), (51, 54, 55)], [(53.5, 52.5), (54.5, 55.5)], [55.5], id="both came"),
-    ],
-)
-def test_parcels_promises_and_deliveries(toy, parcels, promised, delivered):
-    toy.load({"order_lines": [one_order(day=40)], "shipments": [parcel("a40", *one) for one in parcels]})
+
+@pytest.mark.parametrize("case", PARCELS)
+def test_parcels_promises_and_deliveries(together, case):
+    parcels, promised, delivered = PARCELS[case]
     sent = sorted(day for day, _, _ in parcels if day < DAY)
-    assert days(toy, "shipment.shipped_at") == [day + 0.5 for day in sent]
-    assert [(row["at"], row["delivered_at"]) for row in seen(toy, "shipment.promised_at")] == promised
-    assert days(toy, "shipment.delivered_at") == delivered
+    assert [row["at"] for row in together(case, "shipment.shipped_at")] == [day + 0.5 for day in sent]
+    assert [(row["at"], row["delivered_at"]) for row in together(case, "shipment.promised_at")] == promised
+    assert [row["at"] for row in together(case, "shipment.delivered_at")] == delivered
 
 
 def test_a_parcel_of_an_old_order_knows_its_order(toy):
@@ -203,25 +200,24 @@ def test_an_open_ticket_is_of_its_order_or_of_all(toy, ticket, is_open):
 # ---- days of the calendar
 
 
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [
-        pytest.param("03-01", [60.0], id="today"),
-        pytest.param("02-29", [59.0], id="a leap day in a leap year"),
-        pytest.param("01-01", [0.0], id="sixty days ago"),
-        pytest.param("12-31", [], id="before the window"),
-        pytest.param("04-15", [105.0], id="45 days ahead"),
-        pytest.param("04-16", [], id="beyond the window"),
-        pytest.param("3/1", [60.0], id="without zeros"),
-        pytest.param("0301", [60.0], id="without anything between"),
-        pytest.param("3月1日", [60.0], id="in Japanese"),
-        pytest.param("1990-03-01", [60.0], id="with a year"),
-        pytest.param("13-45", [], id="no day at all"),
-    ],
-)
-def test_a_birthday_comes_every_year(toy, word, expected):
-    toy.load({"order_lines": [one_order()], "customers": [{"customer_id": "a", "birth_month_day": word}]})
-    assert days(toy, "birthday") == expected
+BIRTHDAYS = {  # as the shop writes it; the days of the window
+    "today": ("03-01", [60.0]),
+    "a leap day in a leap year": ("02-29", [59.0]),
+    "sixty days ago": ("01-01", [0.0]),
+    "before the window": ("12-31", []),
+    "45 days ahead": ("04-15", [105.0]),
+    "beyond the window": ("04-16", []),
+    "without zeros": ("3/1", [60.0]),
+    "without anything between": ("0301", [60.0]),
+    "in Japanese": ("3月1日", [60.0]),
+    "with a year": ("1990-03-01", [60.0]),
+    "no day at all": ("13-45", []),
+}
+
+
+@pytest.mark.parametrize("case", BIRTHDAYS)
+def test_a_birthday_comes_every_year(together, case):
+    assert [row["at"] for row in together(case, "birthday")] == BIRTHDAYS[case][1]
 
 
 def test_the_29th_of_february_is_the_28th_in_common_years_and_a_long_window_holds_several(toy):
@@ -269,28 +265,52 @@ def test_an_order_after_midnight_belongs_to_the_evening(tmp_path):
 
 # ---- carts
 
+CARTS = {  # days of the carts; (day, product) of the orders; the day of the cart left
+    "left": ([50], [], [50.5]),
+    "the last time": ([50, 55], [], [55.5]),
+    "today is not known": ([60], [], []),
+    "ordered later": ([50], [(55, "p1")], []),
+    "ordered that day": ([50], [(50, "p1")], []),
+    "ordered before": ([50], [(49, "p1")], [50.5]),
+    "another product": ([50], [(55, "p2")], [50.5]),
+    "put in again": ([50, 57], [(55, "p1")], [57.5]),
+}
 
-@pytest.mark.parametrize(
-    ("carts", "orders", "expected"),  # days; (day, product)
-    [
-        pytest.param([50], [], [50.5], id="left"),
-        pytest.param([50, 55], [], [55.5], id="the last time"),
-        pytest.param([60], [], [], id="today is not known"),
-        pytest.param([50], [(55, "p1")], [], id="ordered later"),
-        pytest.param([50], [(50, "p1")], [], id="ordered that day"),
-        pytest.param([50], [(49, "p1")], [50.5], id="ordered before"),
-        pytest.param([50], [(55, "p2")], [50.5], id="another product"),
-        pytest.param([50, 57], [(55, "p1")], [57.5], id="put in again"),
-    ],
-)
-def test_a_cart_is_left_until_the_product_is_ordered(toy, carts, orders, expected):
-    events = [{"customer_id": "a", "at": at(day), "kind": "cart", "product_id": "p1"} for day in carts]
-    events += [{"customer_id": "a", "at": at(58), "kind": "view", "product_id": "p1"}]
-    lines = [one_order("a", day, product_id=product) for day, product in orders]
-    toy.load({"order_lines": [one_order("z"), *lines], "products": FACTS, "events": events})
-    rows = seen(toy, "event.cart")
-    assert [row["at"] for row in rows] == expected
+
+@pytest.mark.parametrize("case", CARTS)
+def test_a_cart_is_left_until_the_product_is_ordered(together, case):
+    rows = together(case, "event.cart")
+    assert [row["at"] for row in rows] == CARTS[case][2]
     assert all(row["product_id"] == "p1" and row["tags"] == "new|trial" for row in rows)
+
+
+@pytest.fixture(scope="module")
+def together(new_whole):
+    """Ask of one shop in which each of the cases above is a customer: their rows of an event."""
+    rows = defaultdict(list)
+    for case, (lines, *_) in ORDERS.items():
+        rows["order_lines"] += [renamed(line, case) for line in lines]
+    for case, (parcels, *_) in PARCELS.items():
+        rows["order_lines"].append(renamed(one_order(day=40), case))
+        rows["shipments"] += [renamed(parcel("a40", *one), case) for one in parcels]
+    for case, (word, _) in BIRTHDAYS.items():
+        rows["customers"].append({"customer_id": case, "birth_month_day": word})
+    for case, (carts, orders, _) in CARTS.items():
+        rows["order_lines"] += [renamed(one_order("a", day, product_id=product), case) for day, product in orders]
+        events = [("cart", day) for day in carts] + [("view", 58)]
+        rows["events"] += [
+            {"customer_id": case, "at": at(day), "kind": kind, "product_id": "p1"} for kind, day in events
+        ]
+    toy = new_whole()
+    toy.load(rows | {"products": FACTS})
+    found = occasions(toy.shop, number(DAY))
+    return lambda case, event: in_toy_days(found[(found.customer_id == case) & (found.event == event)])
+
+
+def renamed(row, case):
+    """Give a row to a customer who is called as their case is, with orders of their own."""
+    ids = {name: f"{case[:30]} {row[name]}" for name in ("order_id", "returns_order_id") if row.get(name)}
+    return row | ids | ({"customer_id": case} if "customer_id" in row else {})
 
 
 # ---- persons, absent tables, laws

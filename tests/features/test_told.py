@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from features.contact_history import contact_history
 from features.occasions import EVENTS, occasions
 from features.standing import standing
+from features.tiers import spend_tiers
 from tests.features.test_frame import one_order
 from tests.worlds import AS_OF, at, examples, histories, instant, known_before, number
 
@@ -44,7 +45,8 @@ def test_the_future_changes_nothing(new_whole, history, day):
         toy = new_whole()
         toy.load({table: [*first.get(table, ()), *found] for table, found in rows.items()})
         shop, n = toy.shop, number(day)
-        seen.append((occasions(shop, n, 120, 120), standing(shop, n), contact_history(shop, n)))
+        tiers = spend_tiers(shop, n, 90, [("all", 0), ("some", 100), ("few", 150)], "monthly")
+        seen.append((occasions(shop, n, 120, 120), standing(shop, n), contact_history(shop, n), tiers))
     for whole, cut in zip(*seen, strict=True):
         pd.testing.assert_frame_equal(whole, cut)
     happened = seen[0][0]

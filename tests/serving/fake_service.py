@@ -4,7 +4,8 @@ import os
 import time
 from typing import Any
 
-from serving.schemas import OutcomesRequest, RecommendRequest, Refused, ScoreRequest
+from serving.audiences.answer import Sheet
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest
 from serving.service import build
 from serving.settings import Settings
 
@@ -33,6 +34,12 @@ class FakeOnline:
     def recommend(self, request: RecommendRequest, /) -> dict[str, Any]:
         self.asked.append(request)
         return {"recommendations": []}
+
+    def audience(self, request: AudienceRequest, /) -> dict[str, Any] | Sheet:
+        self.asked.append(request)
+        if request.profile is not None:
+            return Sheet("audience.csv", "text/csv; charset=windows-31j", "顧客番号\r\n".encode("cp932"))
+        return {"included": [], "next_offset": None}
 
     def customer(self, customer_id: str, /) -> dict[str, Any] | None:
         self.asked.append(customer_id)

@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from features.door.ingest import Ledger, ingest
 from features.door.mapping_file import parse_mapping
 from features.home import Home
 from features.journal import Journal
 from features.journal.decisions import Decision, record
 from features.journal.outcomes import Outcome, take
+from serving.lists.files import List, write_list
+from serving.lists.profiles import PROFILES
 
 from . import shop as told
 from .shop import NIGHT, at
@@ -115,4 +119,9 @@ def leave_files(home: Home) -> None:
     )
     decisions = [{"customer_id": "c0001", "n": 1}, {"to": [{"customer_id": SECOND}]}, {"customer_id": "weekly-2"}]
     (folder / "decisions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in decisions))
+    lists = folder / "2024-12-31"
+    included = pd.DataFrame({"customer_id": ["c0001", PERSON], "line_user_id": ["U0000000000001", LINE_ID]})
+    excluded = pd.DataFrame({"customer_id": [SECOND], "reasons": ["BUDGET"], "reason_texts": ["予算上限"]})
+    for profile in ("line-audience", "excel-ja", "klaviyo-profiles"):
+        write_list(lists, List(profile, PROFILES[profile], included, excluded))
     (folder / "send.log").write_text(f"sent to c0001\nsent to {PERSON}\n")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from serving.policy import prices
 from serving.policy.allocation import Limit, allocate, decide
-from serving.policy.bids import gather
-from serving.policy.repair import wishes
+from serving.policy.allocation.bids import gather
+from serving.policy.allocation.repair import wishes
 from tests.serving.markets import ACTIONS, highs, market
 
 TIMES = float(os.environ.get("OKAERI_EXAMPLES", "1"))

@@ -104,10 +104,13 @@ def test_the_receipt_says_what_was_removed_and_names_nobody(erased: tuple[Home, 
     assert receipt["rows_removed"]["journal"] == {"decisions": 1, "outcomes": 2}
     assert receipt["rows_removed"]["feature store"]["online store"] == 1
     assert receipt["rows_removed"]["publications"]["customer_scores"] == 3
+    lists = ("excel-ja.csv", "excel-ja.excluded.csv", "klaviyo-profiles.csv", "klaviyo-profiles.excluded.csv")
+    lists += ("line-audience.excluded.csv", "line-audience.txt")
     assert receipt["rows_removed"]["other files"] == {
         "exports/audience.csv": 1,
         "exports/decisions.jsonl": 1,
         "exports/send.log": 1,
+        **{f"exports/2024-12-31/{name}": 1 for name in lists},
     }
     (path,) = (home.root / "receipts").glob("*.json")
     assert json.loads(path.read_bytes()) == receipt
@@ -147,6 +150,15 @@ def check_last_night(peopled: Home, home: Home) -> None:
     assert {str(p.relative_to(home.publications)) for p in home.publications.glob("*/*")} == {
         f"score_date={before}/revision={revision}" for before, revision in (("2024-12-30", 3), ("2024-12-31", 2))
     }
+
+
+def test_the_markers_of_lists_tell_of_what_is_left(erased: tuple[Home, dict[str, Any]]) -> None:
+    markers = sorted((erased[0].root / "exports").rglob("*.done"))
+    assert len(markers) == 3
+    for marker in markers:
+        told_ = lake.read_json(marker)
+        assert (told_["rows"], told_["excluded"]) == (1, 0)
+        assert told_["files"] == {name: lake.sha256_file(marker.parent / name) for name in told_["files"]}
 
 
 def test_lines_of_other_files_stay_byte_for_byte(erased: tuple[Home, dict[str, Any]]) -> None:

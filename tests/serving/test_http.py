@@ -16,7 +16,7 @@ from serving.docs import fields
 from serving.guard import Guard
 from serving.http import create_app
 from serving.replies import ErrorReply, ScoreReply
-from serving.schemas import OutcomesRequest, RecommendRequest, ScoreRequest
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, ScoreRequest
 from serving.settings import Settings
 from tests.serving.fake_service import KNOWN, FakeOnline
 
@@ -332,6 +332,32 @@ def test_work_that_outlives_its_deadline_keeps_its_place_until_it_is_done() -> N
         assert post(client, {"customer_ids": [KNOWN]}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("more", "path", "hint"),
+    [
+        ({"filter": None}, "filter", "valid dictionary"),
+        ({"budget": -1}, "budget", "greater than or equal to 0"),
+        ({"budget": None}, "budget", "must not be null"),
+        ({"profile": "exel-ja"}, "profile", "did you mean excel-ja?"),
+        ({"limit": 10_001}, "limit", "less than or equal to 10000"),
+        ({"budgt": 1}, "budgt", "did you mean budget?"),
+    ],
+)
+def test_an_audience_is_asked_for_as_strictly(client: Client, more: dict[str, Any], path: str, hint: str) -> None:
+    answer = post(client, {"filter": {}, "scenario": "win_back"} | more, "/v1/audiences")
+    found = error(answer)
+    assert (answer.status_code, found["path"]) == (422, path) and hint in found["message"]
+
+
+def test_a_profile_comes_as_a_file_of_its_own_encoding(client: Client) -> None:
+    answer = post(client, {"filter": {}, "scenario": "win_back", "profile": "excel-ja"}, "/v1/audiences")
+    assert answer.headers["content-type"] == "text/csv; charset=windows-31j" and answer.headers["x-request-id"]
+    assert answer.headers["content-disposition"] == 'attachment; filename="audience.csv"'
+    assert answer.content.decode("cp932") == "顧客番号\r\n"
+    contract = client.get("/openapi.json").json()["paths"]["/v1/audiences"]["post"]["responses"]["200"]["content"]
+    assert set(contract) == {"application/json", "text/csv", "text/plain"}
+
+
 def test_the_contract_documents_every_field_and_refusal(client: Client) -> None:
     contract = client.get("/openapi.json").json()
     score = contract["paths"]["/v1/score"]["post"]
@@ -357,7 +383,14 @@ def test_the_page_for_people_asks_nothing_of_other_hosts(client: Client) -> None
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert "<script" not in answer.text and "//cdn" not in answer.text
     assert set(re.findall(r"(?:src|href)=\"([^\"]*)\"", answer.text)) == {"/openapi.json"}
-    for path in ("/v1/score", "/v1/recommend", "/v1/customers/{customer_id}", "/v1/release", "/readyz"):
+    for path in (
+        "/v1/score",
+        "/v1/recommend",
+        "/v1/audiences",
+        "/v1/customers/{customer_id}",
+        "/v1/release",
+        "/readyz",
+    ):
         assert path in answer.text
     assert "curl -X POST http://127.0.0.1:3000/v1/score" in answer.text
     assert "results[].churn.silence_ratio" in answer.text
@@ -365,7 +398,11 @@ def test_the_page_for_people_asks_nothing_of_other_hosts(client: Client) -> None
 
 def test_the_example_of_the_contract_is_valid(client: Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    for path, name in ((SCORE, "ScoreRequest"), ("/v1/recommend", "RecommendRequest")):
+    for path, name in (
+        (SCORE, "ScoreRequest"),
+        ("/v1/recommend", "RecommendRequest"),
+        ("/v1/audiences", "AudienceRequest"),
+    ):
         assert post(client, schemas[name]["examples"][0], path).status_code == 200
 
 
@@ -379,13 +416,20 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=10,
 )
-names = st.sampled_from([*ScoreRequest.model_fields, *RecommendRequest.model_fields, *OutcomesRequest.model_fields])
+names = st.sampled_from(
+    [
+        *ScoreRequest.model_fields,
+        *RecommendRequest.model_fields,
+        *AudienceRequest.model_fields,
+        *OutcomesRequest.model_fields,
+    ]
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.dictionaries(names, anything, max_size=4) | anything,
-    path=st.sampled_from([SCORE, "/v1/recommend", "/v1/outcomes"]),
+    path=st.sampled_from([SCORE, "/v1/recommend", "/v1/audiences", "/v1/outcomes"]),
 )
 def test_no_json_makes_it_fail(client: Client, body: Any, path: str) -> None:
     answer = post(client, body, path)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from serving.policy.bids import Bids, Indices, Numbers
-from serving.policy.prices import kept
+from serving.policy.allocation.bids import Bids, Indices, Numbers
+from serving.policy.allocation.prices import kept
 
 # Filling up ends by itself when nothing more fits, after at most 4 rounds in 400 generated shops (2026-11-25).
 MOST_ROUNDS = 100

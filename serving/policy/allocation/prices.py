@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 from scipy.optimize import linprog
 
-from serving.policy.bids import Bids, Numbers
+from serving.policy.allocation.bids import Bids, Numbers
 
 # The search ends this close to the bound of the tangents. A million customers: 36 looks, and the choice loses 4e-7
 # against the bound; 1e-5 takes 29 looks and loses 5e-5, 1e-8 takes 41 and loses 2e-6 (2026-11-25).

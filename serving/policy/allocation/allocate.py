@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from serving.policy.bids import NO_RANK, Flags, Indices, Numbers, classes, gather
-from serving.policy.owed import settle
-from serving.policy.prices import search
-from serving.policy.repair import fill_up, in_turn, short, wishes
+from serving.policy.allocation.bids import NO_RANK, Flags, Indices, Numbers, classes, gather
+from serving.policy.allocation.owed import settle
+from serving.policy.allocation.prices import search
+from serving.policy.allocation.repair import fill_up, in_turn, short, wishes
 
 # A price that keeps out what there is nothing left for lies this much above what would do: a sum may round.
 ABOVE = 1 + 1e-9
