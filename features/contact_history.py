@@ -61,7 +61,7 @@ def write_reactions(con: Connection, kinds: Sequence[str]) -> None:
 
 
 def _contacts() -> str:
-    """Read the messages planned, sent or withheld: the only place that knows where they are kept."""
+    """Read the messages planned, sent or withheld: those of the shop's files and of our own journal, each once."""
     return "FROM contacts"
 
 

@@ -13,11 +13,14 @@ import duckdb
 from features.door.tables import STORED_AS, TABLES
 from features.identity import alias_holders, persons
 from features.known import ALWAYS
+from features.messages import contacts_sql, responses_sql
 from features.shop import Shop
 from features.signals import TICKET_DAYS
 from features.sql import sql_paths
 
 Connection = duckdb.DuckDBPyConnection
+
+BOTH = {"contacts": contacts_sql, "responses": responses_sql}
 
 
 @contextmanager
@@ -41,10 +44,9 @@ def told(shop: Shop, day: int, *tables: str) -> Iterator[Connection]:
 
 def _rows(con: Connection, shop: Shop, day: int, table: str) -> str:
     """Write one table's rows as known, with persons for ids."""
-    parts = shop.parts(table)
-    if not parts:
+    rows = _source(shop, table)
+    if rows is None:
         return _nothing(table)
-    rows = f"FROM read_parquet({sql_paths(parts)}, union_by_name = true, filename = true) t"
     if table == "customers":
         return _newest(con, rows, day)
     known = f"WHERE t.day < {day} AND t.known_on < {day}"
@@ -53,6 +55,15 @@ def _rows(con: Connection, shop: Shop, day: int, table: str) -> str:
             rows = _of_holders(con, rows, shop, day)
         return f"SELECT t.* EXCLUDE (filename) {_as_persons(con, rows, 't.customer_id')} {known}"
     return f"SELECT t.* EXCLUDE (filename) {rows} {known}"
+
+
+def _source(shop: Shop, table: str) -> str | None:
+    """Write where a table's rows come from: messages and reactions are the shop's and those of our own journal."""
+    if table in BOTH:
+        both = BOTH[table](shop)
+        return None if both is None else f"FROM (SELECT *, NULL AS filename FROM ({both})) t"
+    parts = shop.parts(table)
+    return f"FROM read_parquet({sql_paths(parts)}, union_by_name = true, filename = true) t" if parts else None
 
 
 def _nothing(table: str) -> str:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from features.door.forget import SEPARATOR, Trace
 from features.door.secret import keyed, shop_key
 from features.errors import BadInput
 from features.home import Home
+from features.journal import keeping as journal
 from features.shop import open_shop
 from features.trace import trace
 from serving import republish, shadow
@@ -32,7 +33,7 @@ from serving.lists.files import sums_again
 
 JOURNAL = ".forget.json"
 # Rooms that have a part of their own, hold no ids (tests/serving/test_forget.py looks), or are the shop's own files.
-OWN_PART = ("lake", "feast", "publications", "releases", "mlruns", "receipts", "drop", JOURNAL)
+OWN_PART = ("lake", "feast", "publications", "releases", "mlruns", "receipts", "drop", "journal", JOURNAL)
 LINES = (".jsonl", ".log", ".txt")
 Progress = Callable[[str], None]
 Receipt = dict[str, Any]
@@ -94,12 +95,15 @@ def _search(home: Home, name: str, customer_id: str, when: datetime) -> dict[str
         if not door.Tombstones(home, name).now()(customer_id):
             raise
         theirs = Trace((customer_id,), (), (), ())  # once more over every place: nothing should be there
+    decided = journal.decisions_of(home, name, theirs.customers)
+    theirs = replace(theirs, contacts=tuple(sorted({*theirs.contacts, *decided})))
     door.entomb(home, name, theirs)
     from feature_repo import forget as features  # five CPU-seconds to import
 
     is_default = name == home.default_shop()
     places = {
         "lake": door.found_in(opened, theirs),
+        "journal": journal.found_in(home, name, theirs),
         "feature store": features.found_in(home, name, theirs.customers),
         "publications": republish.found_in(home, theirs.customers) if is_default else {},
         "shadow reports": shadow.found_in(home, theirs.customers) if is_default else {},
@@ -120,6 +124,7 @@ def _finish(home: Home, found: dict[str, Any], say: Progress) -> Receipt:
     from feature_repo import forget as features
 
     theirs = Trace(**{name: tuple(values) for name, values in found["trace"].items()})
+    journal.erase(home, found["shop"], theirs)
     say("rewriting the lake")
     door.erase(open_shop(home, found["shop"]), theirs)
     say("clearing the feature store")
@@ -147,6 +152,7 @@ def _receipt(home: Home, found: dict[str, Any], theirs: Trace) -> Receipt:
         {"what": "tombstones (pseudonyms by the shop's key)", "why": "so that a later file does not bring them back"},
         {"what": "ledgers' counts and the checksums of files", "why": "they name nobody"},
         {"what": "lines of orders that name no customer", "why": "a guest's: nothing joins them to anybody"},
+        {"what": "coupon codes given away, to nobody", "why": "so that none is given twice"},
         {"what": "copies of this home", "why": "out of reach of this command"},
     ]
     if champion is not None:

@@ -20,8 +20,8 @@ from serving.docs import SAFE_PAGE, document, refusals, takes
 from serving.docs import page as docs_page
 from serving.meters import Meters
 from serving.pool import Pool
-from serving.replies import AudienceReply, OpenReply, RecommendReply, ScoreReply
-from serving.schemas import AudienceRequest, RecommendRequest, Refused, ScoreRequest, Strict, refusal
+from serving.replies import AudienceReply, DecisionReply, OpenReply, OutcomesReply, RecommendReply, ScoreReply
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest, Strict, refusal
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Answers(Protocol):
     def audience(self, request: AudienceRequest, /) -> "Reply | Sheet": ...
     def customer(self, customer_id: str, /) -> Reply | None: ...
     def forget(self, customer_id: str, /) -> Reply | None: ...
+    def outcomes(self, request: OutcomesRequest, /) -> Reply: ...
+    def decision(self, decision_id: str, /) -> Reply | None: ...
     def release(self) -> Reply: ...
     def ready(self) -> tuple[bool, Reply]: ...
 
@@ -98,6 +100,10 @@ class Routes:
         )
         app.get("/v1/customers/{customer_id:path}", responses=_says(OpenReply, 404))(self.customer)
         app.delete("/v1/customers/{customer_id:path}", responses=_says(OpenReply, 404))(self.forget)
+        app.post("/v1/outcomes", openapi_extra=takes(OutcomesRequest), responses=_says(OutcomesReply, 409))(
+            self.outcomes
+        )
+        app.get("/v1/decisions/{decision_id}", responses=_says(DecisionReply, 404))(self.decision)
         app.get("/v1/release", responses=_says(OpenReply))(self.release)
         app.get("/livez", responses=_says(OpenReply))(self.livez)
         app.get("/readyz", responses=_says(OpenReply))(self.readyz)
@@ -141,6 +147,15 @@ class Routes:
         """Forget a customer in every place, with the ids merged with them; the answer is the receipt."""
         return await self._answer(request, partial(self.online().forget, customer_id))
 
+    async def outcomes(self, request: Request) -> Response:
+        """What came of messages: deliveries, clicks, redemptions; told twice, late or too early, each counts once."""
+        asked = await _read(request, OutcomesRequest)
+        return await self._answer(request, partial(self.online().outcomes, asked))
+
+    async def decision(self, request: Request, decision_id: str) -> Response:
+        """A recorded decision, exactly as it was answered."""
+        return await self._answer(request, partial(self.online().decision, decision_id), "no such decision")
+
     async def release(self, request: Request) -> Response:
         """Which models and which policy answer now."""
         return await self._answer(request, self.online().release)
@@ -170,15 +185,17 @@ class Routes:
         """This contract, for people."""
         return Response(docs_page(document(request.app)), media_type="text/html", headers=SAFE_PAGE)
 
-    async def _answer(self, request: Request, call: Callable[[], Reply | None]) -> Response:
-        content = await self.pool.run(partial(self._compute, request.state.request_id, call))
+    async def _answer(
+        self, request: Request, call: Callable[[], Reply | None], nothing: str = "no such customer"
+    ) -> Response:
+        content = await self.pool.run(partial(self._compute, request.state.request_id, call, nothing))
         return Response(content, media_type="application/json")
 
-    def _compute(self, request_id: str, call: Callable[[], Reply | None]) -> bytes:
+    def _compute(self, request_id: str, call: Callable[[], Reply | None], nothing: str) -> bytes:
         """Runs in a thread, JSON included: a thousand results are megabytes."""
         reply = call()
         if reply is None:
-            raise Refused(404, "not_found", "no such customer")
+            raise Refused(404, "not_found", nothing)
         self.meters.count_results(reply)
         return _dumps({"request_id": request_id, **reply})
 

@@ -15,11 +15,13 @@ from features import catalog, lake
 from features.arrivals import arrivals, late_tables
 from features.calendar import day_number
 from features.door.ingest import ingest
+from features.door.own import take_in_own
 from features.errors import BadInput, Damaged, Refused
 from features.frame import feature_frame
 from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
+from features.journal.keeping import KEPT_DAYS, prune
 from features.products import products, said_of
 from features.shop import Shop, open_shop
 from features.volume import Volume, expect_usual_volume, volume
@@ -121,6 +123,7 @@ def nightly(
     with lake.locked(home.root / ".night.lock", "the night"):
         shop = _take_in(home, now, say)
         day = as_of if as_of is not None else shop_day(shop, now)
+        shop = take_in_own(home, shop, day)
         lines = volume(shop, day) if force else expect_usual_volume(shop, day)
         release = open_release(champion(home))
         if release.facts["shop"] != shop.name:
@@ -144,6 +147,7 @@ def nightly(
         publication = _publish(night, frame, len(done) + 1, say)
         say("publishing to the feature store")
         _log_run(home, night, time.monotonic() - started)
+        prune(home, shop.name, shop.calendar.start(day - KEPT_DAYS))
         return _finish(home, shop, publication, "published", frame)
 
 

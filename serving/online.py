@@ -1,6 +1,7 @@
 """Live answers: the newest features and the last night's lists, through the same function as the night."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,7 @@ from features.errors import BadInput, OkaeriError
 from features.exclusions import out_of_stock
 from features.home import Home
 from features.identity import Holders
+from features.journal import Journal
 from features.links import changes_of, links_of
 from features.members import listed
 from features.products import products
@@ -27,15 +29,17 @@ from serving.answers import Answers, Rows, answers
 from serving.audiences.answer import Sheet, answer
 from serving.forget import forget
 from serving.missing import LOYALTY, OF_TIERS
+from serving.outcomes import replay, told
 from serving.policy.decisions import Purse
 from serving.policy.moment import Moment
 from serving.policy.narrow import narrow
 from serving.policy.rules import Policy
 from serving.publication import Publication, current
-from serving.results import BLOCKS, Around, Asked, items_shown, results
-from serving.schemas import AudienceRequest, RecommendRequest, Refused, ScoreRequest
+from serving.recording import Occasion, only, recorded
+from serving.results import BLOCKS, LISTS, Around, Asked, items_shown, results
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest
 from serving.surroundings import Kept, Settled
-from serving.words import RECORD_NOTE, Language, say
+from serving.words import Language
 from training.release import Release, champion, open_release, probe
 from training.season import season_of
 
@@ -95,20 +99,49 @@ class Online:
         policy = self._policy(request)
         lang = request.lang or self.shop.mapping.language
         include = BLOCKS if request.include is None else tuple(request.include)
-        asked = Asked(request.explain or "none", lang, request.n_items, include, request.campaign_id)
+        blocks = BLOCKS if request.record else include  # a decision is recorded whole
+        asked = Asked(request.explain or "none", lang, request.n_items, blocks, request.campaign_id)
         answered = self._answers(distinct, policy, moment)
         around = self._context(policy, request, lang, moment.day)
         by_id = dict(zip(distinct, results(answered, around, asked), strict=True))
         for named, result in by_id.items():
             result["customer_id"] = named.removeprefix(NOBODY)
-            if request.record:
-                result["warnings"].append(say(RECORD_NOTE, lang))
+        if request.record:
+            by_id = self._recorded(by_id, request, moment, include, answered)
         return {
             "scored_at": self.now().isoformat(),
             "currency": self.shop.mapping.currency,
             "release": self._names(),
             "results": [by_id[named] for named in asked_ids],
         }
+
+    def _recorded(
+        self, by_id: dict[str, Reply], request: ScoreRequest, moment: Moment, include: tuple[str, ...], a: Answers
+    ) -> dict[str, Reply]:
+        """Write down what is to be sent or withheld, and put back what was decided first."""
+        lang = request.lang or self.shop.mapping.language
+        names = (self.policy.hash, self._release.id)
+        occasion = Occasion(moment.day, int(moment.at), request.campaign_id, *names, lang)
+        held = a.decisions.choice.withheld.tolist()
+        with _turn_awaited():
+            stand = recorded(
+                list(by_id.values()), occasion, self._journal, withheld=held, is_forgotten=self._tombstones.now()
+            )
+        return {named: only(one, include, BLOCKS, LISTS) for named, one in zip(by_id, stand, strict=True)}
+
+    def outcomes(self, request: OutcomesRequest, /) -> Reply:
+        """Take in what came of messages, each once."""
+        known_at, buried = int(self._moment(None).at), self._tombstones.buried()
+        with _turn_awaited():
+            return told(request, self._journal, known_at, self.now(), lambda one: self._person.get(one, one), buried)
+
+    def decision(self, decision_id: str, /) -> Reply | None:
+        """Give a recorded decision exactly as it was; ``None`` for an unknown id."""
+        return replay(self._journal, decision_id)
+
+    @cached_property
+    def _journal(self) -> Journal:
+        return Journal.open(self.shop.home, self.shop.name)
 
     def _ids(self, request: ScoreRequest) -> list[str]:
         """Name the person behind each id or alias asked; what names nobody stays as asked, marked."""
@@ -298,6 +331,15 @@ class Online:
             dict(zip(names, (row[0], row[1].isoformat(), float(row[2]), float(row[3]), row[4]), strict=True))
             for row in rows
         ]
+
+
+@contextmanager
+def _turn_awaited() -> Iterator[None]:
+    """Tell a caller to come back if another process kept the journal for seconds."""
+    try:
+        yield
+    except errors.Refused:
+        raise Refused(503, "busy", "decisions are being written by others; try again shortly") from None
 
 
 def _expect(word: str, known: list[str], path: str) -> None:

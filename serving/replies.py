@@ -232,6 +232,43 @@ class OpenReply(BaseModel):
     request_id: str = Field(description="also in the header x-request-id")
 
 
+class OutcomeState(Part):
+    outcome_id: str | None = Field(description="the caller's id, else the hash of the content; null: not kept")
+    state: Literal["accepted", "duplicate", "unmatched"] = Field(description="unmatched: kept for a message to come")
+
+
+class OutcomesReply(Part):
+    """accepted + duplicates + unmatched is how many were told."""
+
+    request_id: str = Field(description="also in the header x-request-id")
+    accepted: int = Field(description="kept now, and their message is known")
+    duplicates: int = Field(description="told before")
+    unmatched: int = Field(description="kept aside: no message of that name is known yet")
+    outcomes: list[OutcomeState] = Field(description="one per outcome, in the order told")
+
+
+class DecidedBy(Part):
+    id: str = Field(description="release that answered")
+    policy: str = Field(description="hash of the policy")
+
+
+class DecisionReply(Part):
+    """A decision as it was recorded; its result is that of the answer then, byte for byte."""
+
+    request_id: str = Field(description="also in the header x-request-id")
+    decision_id: str = Field(description="as /v1/score gave it")
+    campaign_id: str | None = Field(description="campaign asked for")
+    recorded_at: datetime = Field(description="instant")
+    state: Literal["planned", "withheld", "held_back", "nothing", "withdrawn"] = Field(
+        description="withheld: as a control; held_back: by guards; withdrawn: a guard failed later"
+    )
+    why: list[str] = Field(description="control, or the codes of the guards that held it back")
+    withdrawn_at: datetime | None = Field(description="instant")
+    withdrawn_why: list[str] = Field(description="codes of the guards that failed later")
+    release: DecidedBy
+    result: Result
+
+
 class RecommendReply(OpenReply):
     recommendations: list[Recommendation]
 

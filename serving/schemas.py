@@ -7,7 +7,7 @@ NaN. A customer id is the one thing that is only data: whatever text it is, it i
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -29,6 +29,7 @@ MAX_FULL = 20  # ids with every reason, candidate and guard: `pred_contrib` cost
 
 Language = Literal["ja", "en"]
 Purpose = Literal["marketing", "survey", "service"]
+Reaction = Literal["delivered", "open", "click", "redeem", "unsubscribe", "block", "bounce", "complaint"]
 Explain = Literal["none", "brief", "full"]
 ProfileName = Literal[
     "excel-ja", "generic", "line-audience", "klaviyo-profiles", "braze-attributes", "warehouse-insert"
@@ -39,6 +40,7 @@ Block = Literal[
 ]  # fmt: skip
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -86,10 +88,27 @@ def _instant(value: object) -> datetime:
     raise PydanticCustomError("instant", "must be an RFC 3339 instant with offset, as 2026-11-21T09:00:00+09:00")
 
 
+def _day(value: object) -> date:
+    """Read a calendar day.
+
+    >>> _day("2026-11-21")
+    datetime.date(2026, 11, 21)
+    """
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise PydanticCustomError("day", "must be a day, as 2026-11-21")
+
+
 T = TypeVar("T")
 IfGiven = Annotated[T | None, BeforeValidator(_not_null)]
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)]
+Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=date)]
 Word = Annotated[str, Field(min_length=1, max_length=128)]
+Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]  # as the door takes ids
+Amount = Annotated[float, Field(ge=-1e12, le=1e12)]
 CustomerIds = Annotated[list[str], Field(min_length=1, max_length=MAX_IDS)]
 ProductIds = Annotated[list[str], Field(max_length=1_000)]
 Basket = Annotated[list[str], Field(min_length=1, max_length=100)]
@@ -127,8 +146,35 @@ class Context(Strict):
     category: IfGiven[Word] = Field(default=None, description="category in view")
 
 
+class OutcomeTold(Strict):
+    """One reaction to one message; told twice it counts once."""
+
+    contact_id: IfGiven[Id] = Field(default=None, description="the message; or else decision_id, or the three below")
+    decision_id: IfGiven[Id] = Field(default=None, description="the decision that sent it, as /v1/score gave it")
+    campaign_id: IfGiven[Word] = Field(default=None, description="with customer_id and day: the campaign's message")
+    customer_id: IfGiven[Id] = Field(default=None, description="with campaign_id and day")
+    day: IfGiven[Day] = Field(default=None, description="with campaign_id and customer_id: the shop's business day")
+    kind: Reaction = Field(description="what happened")
+    at: Instant = Field(description="when it happened; counted to the second")
+    order_id: IfGiven[Id] = Field(default=None, description="the order that redeemed it")
+    amount: IfGiven[Amount] = Field(default=None, description="amount in the shop's currency")
+    outcome_id: IfGiven[Id] = Field(
+        default=None,
+        description="your own id; the same id with other content is refused. Without one the content counts",
+    )
+
+    @model_validator(mode="after")
+    def _one_message(self) -> Self:
+        by_day = (self.campaign_id, self.customer_id, self.day)
+        ways = [self.contact_id is not None, self.decision_id is not None, any(part is not None for part in by_day)]
+        if sum(ways) != 1 or (ways[2] and None in by_day):
+            raise _at("contact_id", "give exactly one of contact_id, decision_id, or campaign_id, customer_id and day")
+        return self
+
+
 Identifiers = Annotated[list[Identifier], Field(min_length=1, max_length=MAX_IDS)]
-_PARTS: dict[str, type[Strict]] = {"identifiers": Identifier, "context": Context}
+Outcomes = Annotated[list[OutcomeTold], Field(min_length=1, max_length=MAX_IDS)]
+_PARTS: dict[str, type[Strict]] = {"identifiers": Identifier, "context": Context, "outcomes": OutcomeTold}
 
 
 class ScoreRequest(Strict):
@@ -204,6 +250,24 @@ class RecommendRequest(Strict):
         return self
 
 
+class OutcomesRequest(Strict):
+    """Up to a thousand reactions, in any order; those of messages not known yet are kept for them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "outcomes": [
+                        {"decision_id": "5f0c", "kind": "redeem", "at": "2026-11-21T09:00:00+09:00", "order_id": "o1"}
+                    ]
+                }
+            ]
+        }
+    )
+
+    outcomes: Outcomes = Field(description="1 to 1,000 reactions; all are kept or none")
+
+
 class AudienceRequest(Strict):
     """Whom a filter means tonight, who of them gets a scenario's offer within a budget, and who does not and why.
 
@@ -252,11 +316,12 @@ def refusal(model: type[Strict], invalid: ValidationError) -> Refused:
         part = _PARTS.get(str(steps[0]), model) if len(steps) > 1 else model
         message = "unknown field" + _nearest(steps[-1], tuple(part.model_fields))
     elif error["type"] == "literal_error":
-        words = _choices(model, str(steps[0]))
+        inner = _PARTS.get(str(steps[0]))
+        words = _choices(model, str(steps[0])) if inner is None else _choices(inner, str(steps[-1]))
         message = f"must be one of {', '.join(words)}" + _nearest(error["input"], words)
     elif error["type"] == "model_type":
         message = "must be a JSON object"
-    return Refused(422, "invalid", message, str(context.get("path", path)) or None)
+    return Refused(422, "invalid", message, ".".join(filter(None, (path, context.get("path")))) or None)
 
 
 def plain_path(steps: Iterable[object]) -> str:

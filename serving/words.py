@@ -161,7 +161,11 @@ CONTROL_NOTE = (
     "This customer is in the control group; what would have been sent stands in candidates.",
 )
 CONSENT_NOTE = ("許諾データがないため、許諾は未確認です。", "The shop has no consents table: consent is not checked.")
-RECORD_NOTE = ("この版では配信記録は保存されません。", "This version keeps no record of contacts.")
+WITHDRAWN_NOTE = (
+    "本日の最初の配信案は、その後の確認で不可となったため取り消しました。",
+    "The day's first decision was withdrawn: a guard failed later.",
+)
+NO_CODES_NOTE = ("クーポンコードの残りがありません。", "No coupon code is left.")
 BOT_NOTE = (
     "明細が50,000行を超えており、個人の購買とは考えにくい顧客です。参考値としてください。",
     "More than 50,000 order lines: hardly a person. Take the scores with care.",

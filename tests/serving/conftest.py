@@ -84,6 +84,7 @@ def peopled(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     assert ledger.quarantined == 2
     nightly(copied, told.D, told.MACHINE_NOW, told.POLICY, replace=True)
     nightly(copied, told.D + 1, told.MACHINE_NOW, told.POLICY)
+    members.decide(copied)
     members.leave_files(copied)
     return copied
 

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from serving.audiences.answer import Sheet
-from serving.schemas import AudienceRequest, RecommendRequest, Refused, ScoreRequest
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest
 from serving.service import build
 from serving.settings import Settings
 
@@ -48,6 +48,13 @@ class FakeOnline:
     def forget(self, customer_id: str, /) -> dict[str, Any] | None:
         self.asked.append(customer_id)
         return {"customer": "a pseudonym"} if customer_id == KNOWN else None
+
+    def outcomes(self, request: OutcomesRequest, /) -> dict[str, Any]:
+        self.asked.append(request)
+        return {"accepted": len(request.outcomes), "duplicates": 0, "unmatched": 0, "outcomes": []}
+
+    def decision(self, decision_id: str, /) -> dict[str, Any] | None:
+        return {"decision_id": decision_id} if decision_id == "d1" else None
 
     def release(self) -> dict[str, Any]:
         return {"id": "r1", "process": os.getpid()}

@@ -8,6 +8,9 @@ import pandas as pd
 from features.door.ingest import Ledger, ingest
 from features.door.mapping_file import parse_mapping
 from features.home import Home
+from features.journal import Journal
+from features.journal.decisions import Decision, record
+from features.journal.outcomes import Outcome, take
 from serving.lists.files import List, write_list
 from serving.lists.profiles import PROFILES
 
@@ -81,7 +84,7 @@ FILES = {
     "feedback_2.csv": ["c,what,t,o", f"{SECOND},review,{at(NIGHT - 4)},{ORDERS[0]}", f"c0001,review,{at(NIGHT - 4)},"],
 }
 # What no file of a home may hold once the person is forgotten.
-TRACES = [PERSON, SECOND, *ALIASES, *ORDERS, "msg-w-1"]
+TRACES = [PERSON, SECOND, *ALIASES, *ORDERS, "msg-w-1", "decided-w-1"]
 
 
 def write_files(folder: Path) -> list[Path]:
@@ -95,6 +98,16 @@ def write_files(folder: Path) -> list[Path]:
 def take_in(home: Home, files: list[Path]) -> Ledger:
     """Ingest them with the mapping that knows more tables."""
     return ingest(home, parse_mapping(MAPPING, "shop.yaml"), MAPPING, files, told.MACHINE_NOW)
+
+
+def decide(home: Home) -> None:
+    """Write down a decision about each of two customers, and what came of both."""
+    journal = Journal.open(home, "cha")
+    for one, who, order in (("decided-w-1", SECOND, ORDERS[0]), ("decided-c-1", "c0001", None)):
+        made = Decision(one, who, "spring", told.D, 0, "treatment", "global", "p", "r", who.encode(), "spring")
+        record(journal, [made])
+        take(journal, [Outcome("open", 0, one), Outcome("redeem", 0, one, order_id=order)], 0)
+    journal.close()
 
 
 def leave_files(home: Home) -> None:

@@ -74,7 +74,7 @@ def naming(home: Home, word: str) -> set[str]:
 
 def test_before_every_trace_is_there_to_be_found(peopled: Home) -> None:
     rooms = {name.split("/")[0] for word in (PERSON, SECOND) for name in naming(peopled, word)}
-    assert rooms == {"lake", "feast", "publications", "exports"}
+    assert rooms == {"lake", "feast", "journal", "publications", "exports"}
     assert all(naming(peopled, word) for word in TRACES)
 
 
@@ -101,6 +101,7 @@ def test_the_receipt_says_what_was_removed_and_names_nobody(erased: tuple[Home, 
         "responses.parquet": 2,
         "shipments.parquet": 3,
     }
+    assert receipt["rows_removed"]["journal"] == {"decisions": 1, "outcomes": 2}
     assert receipt["rows_removed"]["feature store"]["online store"] == 1
     assert receipt["rows_removed"]["publications"]["customer_scores"] == 3
     lists = ("excel-ja.csv", "excel-ja.excluded.csv", "klaviyo-profiles.csv", "klaviyo-profiles.excluded.csv")
@@ -224,7 +225,9 @@ def test_another_key_is_refused_rather_than_let_them_return(mine: Home, tmp_path
 def test_forgetting_again_finds_nothing_and_says_so(erased: tuple[Home, dict[str, Any]], tmp_path: Path) -> None:
     home = copy_of(erased[0], tmp_path / "home")
     again = forget(home, SECOND, told.MACHINE_NOW.replace(hour=1))
-    assert set(again["rows_removed"]) == {"lake", "feature store", "publications", "shadow reports", "other files"}
+    assert set(again["rows_removed"]) == {
+        "lake", "journal", "feature store", "publications", "shadow reports", "other files",
+    }  # fmt: skip
     assert not any(again["rows_removed"].values())
     assert again["customer"] == erased[1]["customer"]
     assert len(list((home.root / "receipts").iterdir())) == 2
