@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,8 @@ from features.frame import feature_frame
 from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
+from features.journal import Journal
+from features.journal.codes import Pool
 from features.journal.keeping import KEPT_DAYS, prune
 from features.products import products, said_of
 from features.shop import Shop, open_shop
@@ -30,13 +32,24 @@ from serving.answers import Answers, Rows, answers
 from serving.items import best_items
 from serving.matured import matured, outcome
 from serving.moves import due_to
+from serving.policy.codes import Codes
 from serving.policy.decisions import Purse
 from serving.policy.limits import spent
 from serving.policy.moment import Moment
 from serving.policy.rules import Policy
-from serving.publication import POLICY, Publication, current_path, open_publication, previous, revisions, score_date
+from serving.publication import (
+    CODES,
+    POLICY,
+    Publication,
+    current_path,
+    open_publication,
+    previous,
+    revisions,
+    score_date,
+)
 from serving.replenishment import replenishment_due, usual_intervals
 from serving.surroundings import Surroundings, look_around
+from serving.tables import codes_table
 from training import drift
 from training.release import Release, champion, open_release
 from training.season import season_of
@@ -53,6 +66,8 @@ class Night:
     release: Release
     policy: Policy
     policy_text: bytes
+    codes: Codes  # of offers with a pool
+    codes_left: Mapping[str, int]
     day: int
     before: Publication | None
     late_tables: tuple[str, ...]
@@ -76,6 +91,9 @@ class Night:
             "lake": self.shop.version,
             "release": self.release.id,
             "policy": self.policy.hash,
+            "codes": {
+                name: [lake.digest(list(codes))[:16], self.codes_left[name]] for name, codes in self.codes.items()
+            },
             "late_tables": list(self.late_tables),
             "previous": before,
             "judged": judged,
@@ -88,6 +106,7 @@ def nightly(
     as_of: int | None,
     now: datetime,
     policy: tuple[Policy, bytes],
+    codes: Codes | None = None,
     *,
     replace: bool = False,
     force: bool = False,
@@ -99,6 +118,8 @@ def nightly(
     ----------
     as_of
         Business day as of whose start customers are answered for; default the shop's own now.
+    codes
+        The coupon codes of the policy's pools.
     now
         The machine's clock, for what is taken in and for a shop whose clock is the system's.
     replace
@@ -138,7 +159,7 @@ def nightly(
         if late:
             say(f"late: {', '.join(late)}")
         night = Night(
-            home, shop, release, *policy, day, before, late, lines,
+            home, shop, release, *policy, codes or {}, codes_left(home, shop, codes or {}), day, before, late, lines,
             matured(home, day, say), _release_before(home, before, release, say), force,
         )  # fmt: skip
         started = time.monotonic()
@@ -209,7 +230,15 @@ def answer(night: Night, frame: pd.DataFrame) -> Answered:
 
 def purse_of(night: Night, around: Surroundings) -> Purse:
     """Add up what was spent this month and count the codes that are left."""
-    return Purse(spent(around.contacts, night.shop.calendar, night.day))
+    return Purse(spent(around.contacts, night.policy, night.shop.calendar, night.day), night.codes_left)
+
+
+def codes_left(home: Home, shop: Shop, codes: Codes) -> dict[str, int]:
+    """Count the codes of each offer that nobody was given yet."""
+    if not codes:
+        return {}
+    with closing(Journal.open(home, shop.name)) as journal:
+        return {name: Pool(journal, name, some).left() for name, some in codes.items()}
 
 
 def rows_of(shop: Shop, frame: pd.DataFrame, day: int, around: Surroundings) -> Rows:
@@ -241,6 +270,7 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
         "score_changes": _changes(night, scores, rows),
         "rejects": tables.rejects(answered),
         **found.around.kept,
+        CODES: codes_table(night.codes),
     }
     with lake.staging(final) as staged:
         for name, table in written.items():

@@ -10,7 +10,7 @@ from features.frame import feature_frame
 from features.home import Home
 from features.shop import open_shop
 from features.volume import volume
-from serving.nightly import Night, answer
+from serving.nightly import Night, answer, codes_left
 from serving.policy.reading import parse_policy
 from serving.publication import current
 from serving.tables import offer_allocations
@@ -32,5 +32,6 @@ def preview(home: Home, policy: bytes, now: datetime) -> pd.DataFrame:
     rules = parse_policy(policy, "policy")
     late = tuple(late_tables(shop.mapping, arrivals(home, shop.name), now))
     day = night.day
-    asked = Night(home, shop, release, rules, policy, day, None, late, volume(shop, day), None, None, True)
+    codes = codes_left(home, shop, night.codes())
+    asked = Night(home, shop, release, rules, policy, {}, codes, day, None, late, volume(shop, day), None, None, True)
     return offer_allocations(answer(asked, feature_frame(shop, shop.calendar.start(day))).answers)

@@ -20,6 +20,7 @@ from features.journal.keeping import forget
 from serving.words import NO_CODES_NOTE, WITHDRAWN_NOTE, Language, say
 
 Result = dict[str, Any]
+CostOf = Callable[[str | None, str], float]  # of an offer's id over a channel
 PoolOf = Callable[[str], Pool | None]  # of an offer's id
 Forbids = Callable[[Result, Recorded], list[str]]  # the answer of now, what was recorded; codes that now forbid it
 
@@ -41,6 +42,7 @@ class Occasion:
     campaign_id: str | None
     policy: str  # its hash
     release: str
+    cost_of: CostOf  # of a message: what it costs whether or not an order comes
     lang: Language = "en"
 
 
@@ -164,12 +166,12 @@ def _decision(result: Result, occasion: Occasion, is_withheld: bool) -> Decision
         orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY),
     )  # fmt: skip
     if action["kind"] != "none" and result["send"]["allowed"]:
-        return replace(plain, **_planned(action), coupon_code=action["coupon_code"])
+        return replace(plain, **_planned(action, occasion), coupon_code=action["coupon_code"])
     failed, what = _failed(result), _held_back(result)
     if what is None or not failed:
         return plain
     why = CONTROL if is_withheld else ",".join(failed)
-    return replace(plain, **_planned(what), withheld=True, why_withheld=why)
+    return replace(plain, **_planned(what, occasion), withheld=True, why_withheld=why)
 
 
 def _held_back(result: Result) -> Mapping[str, Any] | None:
@@ -178,14 +180,14 @@ def _held_back(result: Result) -> Mapping[str, Any] | None:
     return next(sendable, None)
 
 
-def _planned(what: Mapping[str, Any]) -> dict[str, Any]:
+def _planned(what: Mapping[str, Any], occasion: Occasion) -> dict[str, Any]:
     expires = what.get("expires_at")
     return {
         "scenario": what["scenario"],
         "offer_id": what["offer_id"],
         "incentive": what["incentive"],
-        "channel": what.get("channel"),
-        "cost": what["cost"] or 0.0,
+        "channel": what["channel"],
+        "cost": occasion.cost_of(what["offer_id"], what["channel"]),
         "expires_at": None if expires is None else int(datetime.fromisoformat(expires).timestamp()),
     }
 

@@ -201,6 +201,12 @@ def rejects(a: Answers) -> pd.DataFrame:
     return pd.DataFrame({"customer_id": a.customer_id[rows], "reason": a.status[rows]})
 
 
+def codes_table(codes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """List the coupon codes of the policy's pools, a row each in the order of their files."""
+    rows = [(offer, code) for offer, some in sorted(codes.items()) for code in some]
+    return pd.DataFrame(rows, columns=["offer_id", "code"], dtype=object)
+
+
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet: the same rows give the same bytes."""
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
