@@ -29,6 +29,9 @@ from features.shop import Shop, open_shop
 from features.volume import Volume, expect_usual_volume, volume
 from serving import tables
 from serving.answers import Answers, Rows, answers
+from serving.audiences.approvals import Decision
+from serving.audiences.export import write_audiences
+from serving.audiences.recorded import JournalRecorder
 from serving.items import best_items
 from serving.matured import matured, outcome
 from serving.moves import due_to
@@ -169,7 +172,19 @@ def nightly(
         say("publishing to the feature store")
         _log_run(home, night, time.monotonic() - started)
         prune(home, shop.name, shop.calendar.start(day - KEPT_DAYS))
-        return _finish(home, shop, publication, "published", frame)
+        told = _finish(home, shop, publication, "published", frame)
+        _write_lists(home, shop, publication, now, say)
+        return told
+
+
+def _write_lists(home: Home, shop: Shop, publication: Publication, now: datetime, say: Progress) -> None:
+    """Write the list of every approved audience, unless a later night is current."""
+    if current_path(home) != publication.path:
+        return
+    by = Decision("the night", now.isoformat())
+    for told in write_audiences(home, publication, by, JournalRecorder(home, shop, publication)):
+        said = told.get("error") or f"{told['rows']:,} rows"
+        say(f"list {told['list']}: {said}")
 
 
 def shop_day(shop: Shop, now: datetime) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
+from features import lake
 from features.door.forget import Trace
 from features.journal import Journal
 from features.journal.codes import Pool
@@ -44,6 +45,11 @@ class Occasion:
     release: str
     cost_of: CostOf  # of a message: what it costs whether or not an order comes
     lang: Language = "en"
+
+
+def decision_id(customer_id: str, campaign_id: str | None, date: str, policy: str) -> str:
+    """Name a decision: asking again about a customer and campaign on a day, under the same policy, is the same one."""
+    return lake.digest([customer_id, campaign_id, date, policy])[:32]
 
 
 def failing(now: Result, before: Recorded) -> list[str]:

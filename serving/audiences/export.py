@@ -29,13 +29,15 @@ class Recorder(Protocol):
     """Keeps what a list makes of its customers: contacts that go out, and contacts withheld for the control group.
 
     Called before the list is there, and again with the same rows when it is written again: recording is idempotent.
+    It gives the rows to be sent as they were recorded, with their codes.
     """
 
-    def __call__(self, audience: str, day: int, sent: pd.DataFrame, withheld: pd.DataFrame, /) -> None: ...
+    def __call__(self, audience: str, day: int, sent: pd.DataFrame, withheld: pd.DataFrame, /) -> pd.DataFrame: ...
 
 
-def nobody_records(audience: str, day: int, sent: pd.DataFrame, withheld: pd.DataFrame, /) -> None:
+def nobody_records(audience: str, day: int, sent: pd.DataFrame, withheld: pd.DataFrame, /) -> pd.DataFrame:
     """Keep nothing: a list to look at."""
+    return sent
 
 
 def asked_of(saved: SavedAudience) -> Asked:
@@ -121,7 +123,8 @@ def export(
     profile = profile_of(saved.profile)
     found = for_profile(audience(publication, asked_of(saved)), profile, lambda: shop, publication.day)
     is_control = (found.excluded.reasons == "CONTROL_GROUP").to_numpy(np.bool_)
-    record(written.name, publication.day, found.included, found.excluded[is_control])
+    sent = record(written.name, publication.day, found.included, found.excluded[is_control])
+    found = Members(sent, found.excluded)
     one = list_of(found, written.name, profile, date, shop, shop.mapping.language, saved.note)
     folder = out or home.root / EXPORTS / date
     done = write_list(folder, one, score_date=date, scenario=saved.scenario, approved=written.sha256)

@@ -116,7 +116,9 @@ def export(
     """Write the list of an approved audience for the newest night, the excluded beside it, and a `.done` marker."""
     from features.errors import BadInput
     from features.home import Home
+    from features.shop import open_shop
     from serving.audiences.export import export as write
+    from serving.audiences.recorded import JournalRecorder
     from serving.audiences.saved import read_audience
     from serving.publication import current
 
@@ -124,7 +126,7 @@ def export(
     written, night = read_audience(home, name), current(home)
     if night is None:
         raise BadInput(f"{home.publications}: no night was published yet; run `okaeri nightly`")
-    show(write(home, night, written, _by(""), out), json)
+    show(write(home, night, written, _by(""), out, JournalRecorder(home, open_shop(home), night)), json)
 
 
 def _by(why: str) -> "Decision":

@@ -285,9 +285,10 @@ def test_the_list_of_a_night_is_what_the_night_decided(copied: Home) -> None:
     approve(copied, "winter", BY)
     kept: list[tuple[list[str], list[str]]] = []
 
-    def record(name: str, day: int, sent: pd.DataFrame, withheld: pd.DataFrame, /) -> None:
+    def record(name: str, day: int, sent: pd.DataFrame, withheld: pd.DataFrame, /) -> pd.DataFrame:
         assert (name, day) == ("winter", told.D)
         kept.append((sent.customer_id.tolist(), withheld.customer_id.tolist()))
+        return sent
 
     done = export(copied, publication, written, BY, record=record)
     scores = publication.table("customer_scores")

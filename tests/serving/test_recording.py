@@ -230,7 +230,7 @@ def answered(*failed: str, offer: str | None = "cpn", arm: str = "treatment", on
     }
 
 
-OCCASION = Occasion(20_000, NOON, "win_back", "policy-1", "release-1")
+OCCASION = Occasion(20_000, NOON, "win_back", "policy-1", "release-1", lambda offer, channel: 0.3)
 WITHHELD = answered("CONTROL_GROUP", arm="control")
 
 
