@@ -9,10 +9,9 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 
 import typer  # noqa: E402  after the environment above
 
-from serving.cli import data, models, night, releases  # noqa: E402
+from serving.cli import data, models, night, policy, releases  # noqa: E402
 from serving.cli.demo import demo  # noqa: E402
 from serving.cli.forget import forget  # noqa: E402
-from serving.cli.policy import policy  # noqa: E402
 from serving.cli.simulate import simulate  # noqa: E402
 
 app = typer.Typer(
@@ -30,7 +29,7 @@ app.command("train")(models.train)
 app.command("tune")(models.tune)
 app.command("backtest")(models.backtest)
 app.add_typer(releases.release, name="release")
-app.add_typer(policy, name="policy")
+app.add_typer(policy.policy, name="policy")
 app.command("nightly")(night.nightly)
 app.command("serve")(night.serve)
 app.command("forget")(forget)
