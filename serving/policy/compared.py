@@ -83,7 +83,8 @@ def compare(before: pd.DataFrame, after: pd.DataFrame) -> Comparison:
         ``guards_failed``, as in ``offer_allocations``.
     """
     both = _sent(before).merge(_sent(after), on="customer_id", how="outer", suffixes=("_old", "_new"))
-    both = both.merge(after[["customer_id", "state", "guards_failed"]], on="customer_id", how="left")
+    now = after[["customer_id", "state", "guards_failed"]].astype({"customer_id": object})
+    both = both.merge(now, on="customer_id", how="left")
     old, new = (both[f"gets_{side}"].where(both[f"gets_{side}"].notna(), None) for side in ("old", "new"))
     had, has = old.notna().to_numpy(), new.notna().to_numpy()
     differs = (had != has) | (had & has & (old != new).to_numpy())
@@ -111,7 +112,7 @@ def _sent(table: pd.DataFrame) -> pd.DataFrame:
     sent = table[table.state == "send"]
     words = [sent[name].fillna("none").astype(str) for name in GETS]
     gets = words[0] + " / " + words[1] + " / " + words[2]
-    return pd.DataFrame({"customer_id": sent.customer_id, "gets": gets.astype(object)})
+    return pd.DataFrame({"customer_id": sent.customer_id.astype(object), "gets": gets.astype(object)})
 
 
 def _totals(table: pd.DataFrame) -> Totals:

@@ -220,9 +220,9 @@ def _all_before_a_sale(policy: Policy, offer: Offer) -> str | None:
         return None
     for season in policy.calendar:
         rest = season.no_coupon_before
-        if rest is not None and season.first - timedelta(seconds=rest) <= offer.valid.first:
-            if offer.valid.last < season.first:
-                return season.name
+        begins = None if rest is None else season.first - timedelta(seconds=rest)
+        if begins is not None and begins <= offer.valid.first and offer.valid.last < season.first:
+            return season.name
     return None
 
 
