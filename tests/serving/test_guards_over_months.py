@@ -108,6 +108,10 @@ def survey_before_the_parcel(rules: Rules) -> None:
     scenario(rules, "arrival_csat").update(after="order.placed", window=["0h", "200h"])
 
 
+def review_before_the_parcel(rules: Rules) -> None:
+    scenario(rules, "review").update(after="order.placed", window=["0h", "30d"])
+
+
 def only_the_happy_are_asked(rules: Rules) -> None:
     scenario(rules, "review").update(after="feedback.csat", window=["1d", "30d"], who={"csat": {"min": 4}})
 
@@ -156,8 +160,8 @@ def one_question_of_any_kind(rules: Rules) -> None:
 def gifts_for_everybody(rules: Rules) -> None:
     rules["offers"]["sample_serum"] |= {"cost": 150, "channel": "email", "stock": 500, "max_share_of_order": 0.1}
     rules["offers"]["sample_serum"] |= {"lift": [0.3, 0.4, 0.5]}
-    scenario(rules, "birthday")["offers_by_tier"]["regular"] = ["sample_serum"]
-    scenario(rules, "birthday")["window"] = ["-40d", "40d"]
+    del scenario(rules, "win_back")["ladder"]
+    scenario(rules, "win_back").update(offers=["sample_serum"], who={})
 
 
 def sent(shop: Shop) -> list[Message]:
@@ -178,6 +182,7 @@ def only_service_is_written(shop: Shop) -> bool:
         (survey_too_early, lambda shop: not kinds(shop)["arrival_survey"]),
         (survey_early_and_long, lambda shop: kinds(shop)["arrival_survey"]),
         (survey_before_the_parcel, lambda shop: kinds(shop)["arrival_survey"]),
+        (review_before_the_parcel, lambda shop: kinds(shop)["review_request"]),
         (only_the_happy_are_asked, lambda shop: not kinds(shop)["review_request"]),
         (reviews_earn_what_pays, lambda shop: not kinds(shop)["review_request"]),
         (coupons_all_through_the_weeks_before_a_sale, lambda shop: all(m.incentive != "coupon" for m in shop.log)),
