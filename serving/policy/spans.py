@@ -61,18 +61,14 @@ def _positive(seconds: int) -> int:
     return seconds
 
 
-def _read(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else seconds_of(value)
-
-
 def _read_positive(value: object) -> int:
-    return _positive(_read(value))
+    return _positive(seconds_of(value))
 
 
 def _read_hours(value: object) -> Hours:
     return value if isinstance(value, Hours) else hours_of(value)
 
 
-Offset = Annotated[int, BeforeValidator(_read)]  # seconds, before (negative) or after something
+Offset = Annotated[int, BeforeValidator(seconds_of)]  # seconds, before (negative) or after something
 Span = Annotated[int, BeforeValidator(_read_positive)]  # seconds, above zero
 HoursOfDay = Annotated[Hours, BeforeValidator(_read_hours)]
