@@ -126,6 +126,14 @@ def coupons_all_through_the_weeks_before_a_sale(rules: Rules) -> None:
     rules["calendar"] = [{"name": "sale", "from": "2026-11-20", "until": "2026-11-25", "no_coupon_before": "60d"}]
 
 
+def coupons_again_and_again(rules: Rules) -> None:
+    rules["offers"]["cpn_500"] = {"type": "coupon", "value": 100, "margin_floor": 0.5, "lift": [0.8, 0.9, 1.0]}
+    del scenario(rules, "win_back")["ladder"]
+    scenario(rules, "win_back").update(offers=["cpn_500"], who={}, priority=0)
+    rules["pressure"] |= {"content_share": None, "would_buy_anyway": {"p_order_without": 0.3}}
+    rules["budget"] = {}
+
+
 def mail_rests_all_day(rules: Rules) -> None:
     rules["channels"]["email"]["quiet"] = "00:00-23:59"
 
@@ -186,6 +194,7 @@ def only_service_is_written(shop: Shop) -> bool:
         (only_the_happy_are_asked, lambda shop: not kinds(shop)["review_request"]),
         (reviews_earn_what_pays, lambda shop: not kinds(shop)["review_request"]),
         (coupons_all_through_the_weeks_before_a_sale, lambda shop: all(m.incentive != "coupon" for m in shop.log)),
+        (coupons_again_and_again, lambda shop: any(m.incentive == "coupon" for m in sent(shop))),
         (mail_rests_all_day, lambda shop: kinds(shop)["thanks"]),
         (calls_in_quiet_hours_only, lambda shop: all(m.channel != "phone" for m in shop.log)),
         (nobody_may_be_written_to, only_service_is_written),
