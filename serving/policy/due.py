@@ -57,16 +57,17 @@ def due(policy: Policy, facts: Facts, around: Situation, moment: Moment) -> Due:
     A scenario with an anchor is due once for each time its anchor comes; ``stop_on: order`` ends it with the next
     order, an open ticket postpones it by ``after_ticket_closed`` from its close.
     """
-    found = [_due(policy, place, facts, around, moment) for place in range(len(policy.scenarios))] or [_none()]
+    found = [_due(policy, place, facts, around, moment) for place in range(len(policy.scenarios))]
+    found.append(_nobody())
     whole = {name: np.concatenate([vars(one)[name] for one in found]) for name in Due.__dataclass_fields__}
     rank = ranks(policy)[whole["scenario"]] if len(whole["scenario"]) else whole["scenario"]
     order = np.lexsort((whole["scenario"], rank, whole["customer"]))
     return Due(**{name: values[order] for name, values in whole.items()})
 
 
-def _none() -> Due:
-    nan, no, who = np.empty(0), np.empty(0, np.bool_), np.empty(0, np.intp)
-    return Due(who, who, nan, nan, nan, nan, no, np.empty(0, object), no)
+def _nobody() -> Due:
+    places, times, flags = np.empty(0, np.intp), np.empty(0), np.empty(0, np.bool_)
+    return Due(places, places, times, times, times, times, flags, np.empty(0, object), flags)
 
 
 def _due(policy: Policy, place: int, facts: Facts, around: Situation, moment: Moment) -> Due:

@@ -32,6 +32,9 @@ def broken(shop: Shop) -> list[str]:
     for message in shop.log:
         earlier = before.setdefault(message.person.customer_id, [])
         if not message.is_withheld:
+            if math.isnan(message.at):
+                found.append(f"sent at no time: {message.person.customer_id} {message.scenario}")
+                continue
             wrong = [name for name, holds in RULES.items() if not holds(shop, message, earlier)]
             found += [f"{name}: {told(shop, message)}" for name in wrong]
             earlier.append(message)
@@ -39,7 +42,7 @@ def broken(shop: Shop) -> list[str]:
 
 
 def told(shop: Shop, m: Message) -> str:
-    local = datetime.fromtimestamp(m.at, shop.calendar.zone)
+    local = datetime.fromtimestamp(m.decided_at if math.isnan(m.at) else m.at, shop.calendar.zone)
     what = f"{m.person.customer_id} {m.scenario} {m.offer} {m.channel}"
     return f"{what} on day {m.day - shop.world.first} at {local}{', live' if m.is_live else ''}"
 

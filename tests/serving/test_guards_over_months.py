@@ -108,6 +108,10 @@ def survey_before_the_parcel(rules: Rules) -> None:
     scenario(rules, "arrival_csat").update(after="order.placed", window=["0h", "200h"])
 
 
+def review_before_the_parcel(rules: Rules) -> None:
+    scenario(rules, "review").update(after="order.placed", window=["0h", "30d"])
+
+
 def only_the_happy_are_asked(rules: Rules) -> None:
     scenario(rules, "review").update(after="feedback.csat", window=["1d", "30d"], who={"csat": {"min": 4}})
 
@@ -120,6 +124,14 @@ def coupons_all_through_the_weeks_before_a_sale(rules: Rules) -> None:
     del scenario(rules, "win_back")["ladder"]
     scenario(rules, "win_back")["offers"] = ["cpn_500", "cpn_10pct"]
     rules["calendar"] = [{"name": "sale", "from": "2026-11-20", "until": "2026-11-25", "no_coupon_before": "60d"}]
+
+
+def coupons_again_and_again(rules: Rules) -> None:
+    rules["offers"]["cpn_500"] = {"type": "coupon", "value": 100, "margin_floor": 0.5, "lift": [0.8, 0.9, 1.0]}
+    del scenario(rules, "win_back")["ladder"]
+    scenario(rules, "win_back").update(offers=["cpn_500"], who={}, priority=0)
+    rules["pressure"] |= {"content_share": None, "would_buy_anyway": {"p_order_without": 0.3}}
+    rules["budget"] = {}
 
 
 def mail_rests_all_day(rules: Rules) -> None:
@@ -156,8 +168,8 @@ def one_question_of_any_kind(rules: Rules) -> None:
 def gifts_for_everybody(rules: Rules) -> None:
     rules["offers"]["sample_serum"] |= {"cost": 150, "channel": "email", "stock": 500, "max_share_of_order": 0.1}
     rules["offers"]["sample_serum"] |= {"lift": [0.3, 0.4, 0.5]}
-    scenario(rules, "birthday")["offers_by_tier"]["regular"] = ["sample_serum"]
-    scenario(rules, "birthday")["window"] = ["-40d", "40d"]
+    del scenario(rules, "win_back")["ladder"]
+    scenario(rules, "win_back").update(offers=["sample_serum"], who={})
 
 
 def sent(shop: Shop) -> list[Message]:
@@ -178,9 +190,11 @@ def only_service_is_written(shop: Shop) -> bool:
         (survey_too_early, lambda shop: not kinds(shop)["arrival_survey"]),
         (survey_early_and_long, lambda shop: kinds(shop)["arrival_survey"]),
         (survey_before_the_parcel, lambda shop: kinds(shop)["arrival_survey"]),
+        (review_before_the_parcel, lambda shop: kinds(shop)["review_request"]),
         (only_the_happy_are_asked, lambda shop: not kinds(shop)["review_request"]),
         (reviews_earn_what_pays, lambda shop: not kinds(shop)["review_request"]),
         (coupons_all_through_the_weeks_before_a_sale, lambda shop: all(m.incentive != "coupon" for m in shop.log)),
+        (coupons_again_and_again, lambda shop: any(m.incentive == "coupon" for m in sent(shop))),
         (mail_rests_all_day, lambda shop: kinds(shop)["thanks"]),
         (calls_in_quiet_hours_only, lambda shop: all(m.channel != "phone" for m in shop.log)),
         (nobody_may_be_written_to, only_service_is_written),
