@@ -9,7 +9,7 @@ import pandas as pd
 
 from features.contact_history import contact_history
 from features.interactions import main_category
-from features.members import LISTS, members
+from features.members import ASKED, members
 from features.occasions import occasions
 from features.shop import Shop
 from features.standing import standing
@@ -25,7 +25,7 @@ DUE = "replenishment.due_on"
 # Tables of a night that its live answers read again, by the name of the file.
 KEPT = ("occasions", "standing", "contacts")
 MEMBER = (
-    "tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership", *LISTS, "category",
+    "tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership", *ASKED, "category",
 )  # fmt: skip
 
 

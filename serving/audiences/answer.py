@@ -12,7 +12,7 @@ from features.door.mapping import nearest
 from features.errors import BadInput
 from features.shop import Shop
 from serving.audiences.export import for_profile, in_shop_time, list_of
-from serving.audiences.members import ADDRESSES, OFFERED, Asked, Members, audience, reason_texts
+from serving.audiences.members import OFFERED, Asked, Members, audience, reason_texts
 from serving.audiences.saved import CHANNELS
 from serving.lists.profiles import Profile, profile_of, written
 from serving.policy.columns import CUSTOMER
@@ -95,8 +95,7 @@ def _page(
     request: AudienceRequest, publication: Publication, who: Filter, found: Members, shop: Shop, lang: Language
 ) -> dict[str, Any]:
     reasons = Counter(code for codes in found.excluded.reasons for code in codes.split(","))
-    included = in_shop_time(found.included, shop).drop(columns=list(ADDRESSES), errors="ignore")
-    included = included.reindex(columns=["customer_id", *OFFERED])
+    included = in_shop_time(found.included, shop).reindex(columns=["customer_id", *OFFERED])
     texts = pd.Series(reason_texts(found.excluded.reasons, lang), dtype=object).str.split(" / ", regex=False)
     excluded = found.excluded.assign(reasons=found.excluded.reasons.str.split(","), reason_texts=texts)
     upto = request.offset + request.limit

@@ -12,6 +12,7 @@ import pandas as pd
 from features.door.mapping import nearest
 from features.errors import BadInput, OkaeriError
 from features.home import Home
+from features.members import ADDRESSES, addresses
 from features.parcels import unshipped
 from features.shop import Shop, open_shop
 from serving.audiences.approvals import Decision, expect_approved, note_export, state
@@ -47,13 +48,16 @@ def asked_of(saved: SavedAudience) -> Asked:
 
 
 def for_profile(found: Members, profile: Profile, shop: Callable[[], Shop], day: int) -> Members:
-    """Leave out whom a profile cannot name: not linked to LINE, or without an order about to be shipped.
+    """Name the included as a profile does, and leave out whom it cannot name: not linked to LINE, no order to ship.
 
-    For ``warehouse-insert`` the included are rows by order; ``shop`` is opened for that alone.
+    Aliases are taken from the shop's newest list, never from a night: no table of ours holds them. For
+    ``warehouse-insert`` the included are rows by order. The lake is opened only where one of the two is needed.
     """
+    if set(ADDRESSES) & {field.source for field in profile.fields}:
+        included = found.included.merge(addresses(shop(), day), on="customer_id", how="left")
+        found = Members(included, found.excluded)
     if profile.by == "line_user_id":
-        linked = found.included.reindex(columns=["line_user_id"]).line_user_id
-        is_one_word = linked.fillna("").str.fullmatch(r"[!-~]+").to_numpy(np.bool_)
+        is_one_word = found.included.line_user_id.fillna("").astype(str).str.fullmatch(r"[!-~]+").to_numpy(np.bool_)
         return found.leave_out(~is_one_word, "CHANNEL_UNREACHABLE")
     if profile.by == "order_id":
         orders = unshipped(shop(), day)

@@ -14,7 +14,6 @@ from serving.policy.filters import Filter, matches, names
 from serving.publication import Publication
 from serving.words import GUARDS, LANGUAGES, Language
 
-ADDRESSES = ("line_user_id", "member_no")
 # What an allocation says of an offer, as far as the night published it.
 OFFERED = (
     "scenario", "offer_id", "incentive", "channel", "coupon_code", "p_without", "p_with", "net_value", "low", "high",
@@ -47,7 +46,7 @@ class Asked:
 class Members:
     """Everybody a filter means, in one of two tables, each sorted by customer.
 
-    ``included``: ``customer_id``, :data:`ADDRESSES` and :data:`OFFERED` as far as the night knows them.
+    ``included``: ``customer_id`` and :data:`OFFERED` as far as the night knows them.
     ``excluded``: ``customer_id``, ``scenario``, ``offer_id``, ``net_value`` and ``reasons``, codes joined by commas.
     """
 
@@ -81,9 +80,9 @@ def audience(publication: Publication, asked: Asked) -> Members:
     known = [scenario.id for scenario in publication.policy.scenarios]
     if asked.scenario not in known:
         raise BadInput(f"scenario: unknown{nearest(asked.scenario, known)}")
-    scores = read_columns(publication, "customer_scores", {"customer_id", *ADDRESSES, *names(asked.who)})
+    scores = read_columns(publication, "customer_scores", {"customer_id", *names(asked.who)})
     columns = {str(name): scores[name].to_numpy() for name in scores.columns}
-    meant = scores.loc[matches(asked.who, columns, publication.day), scores.columns.isin(["customer_id", *ADDRESSES])]
+    meant = scores.loc[matches(asked.who, columns, publication.day), ["customer_id"]]
     offered = read_columns(publication, "offer_allocations", {"customer_id", "state", "guards_failed", *OFFERED})
     theirs = offered[offered.customer_id.isin(meant.customer_id)]
     joined = meant.merge(_one_each(theirs, asked.scenario), on="customer_id", how="left")

@@ -99,8 +99,6 @@ CUSTOMER: dict[str, Column] = {
     "reason_codes": Column("texts", ("離脱の理由", "Reasons")),
     "region": Column("text", ("地域", "Region")),
     "attributes": Column("texts", ("属性", "Attributes")),
-    "line_user_id": Column("text", ("LINEユーザーID", "LINE user id")),
-    "member_no": Column("text", ("会員番号", "Member number")),
     "tier": Column("text", ("会員ランク", "Tier")),
     "to_next_tier": Column("number", ("次のランクまでの金額", "To the next tier")),
     "tier_expires_on": Column("date", ("ランクの期限", "Tier expires")),
