@@ -408,7 +408,7 @@ def known(shop: Shop, people: Sequence[Person], until: float, day: int) -> Known
     facts = facts_of(shop, people, until, day) | around.numbers | around.words
     revenue = facts["mean_order_day_revenue"]
     chance = np.where(np.isnan(revenue), nan, np.array([p.chance for p in people]))
-    worth = Worth(chance, revenue, np.nan_to_num(revenue) * shop.policy.margin_share)
+    worth = Worth(chance, revenue, np.nan_to_num(revenue) * Purse().margin_of(shop.policy))
     return Known(tuple(people), ids, facts, around, worth, until)
 
 
@@ -438,7 +438,7 @@ def purse_of(shop: Shop, day: int) -> Purse:
         {"at": float, "cost": float, "offer_id": object, "channel": object, "withheld": bool}
     )
     pools = {name: 5 - sum(m.offer == name and not m.is_withheld for m in shop.log) for name in shop.policy.offers}
-    return Purse(spent(frame, shop.calendar, day), pools)
+    return Purse(spent(frame, shop.policy, shop.calendar, day), pools)
 
 
 def live(

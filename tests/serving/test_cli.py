@@ -348,8 +348,8 @@ def test_a_wrong_option_is_refused(okaeri: Okaeri, home: Home, words: list[str])
 
 def test_a_wrong_policy_is_refused_before_anything_happens(okaeri: Okaeri, home: Home, tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
-    path.write_bytes(told.POLICY[1].replace(b"margin_share:", b"margin_shar:"))
-    refused(okaeri(home, "nightly", "--policy", path), 2, str(path), "did you mean margin_share?")
+    path.write_bytes(told.POLICY[1].replace(b"window_days:", b"window_day:"))
+    refused(okaeri(home, "nightly", "--policy", path), 2, str(path), "did you mean window_days?")
 
 
 def test_a_night_that_runs_already_ends_with_four(okaeri: Okaeri, copied: Home) -> None:
