@@ -73,6 +73,9 @@ class Home:
     def lake(self, shop: str) -> Path:
         return self.root / "lake" / shop
 
+    def journal(self, shop: str) -> Path:
+        return self.root / "journal" / f"{shop}.db"
+
     @property
     def feast(self) -> Path:
         return self.root / "feast"

@@ -12,6 +12,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from features.messages import contacts_sql, responses_sql
 from features.shop import Shop
 from features.sql import sql_paths
 
@@ -57,6 +58,12 @@ class Lake:
         )
         return self.con.table(view)
 
+    def selected(self, name: str, sql: str | None) -> ir.Table:
+        """Give the rows of a query over the shop's files."""
+        view = f"lake_all_{name}"
+        self.con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
+        return self.con.table(view)
+
     def table(self, name: str) -> ir.Table:
         """Give the rows behind a relation, with their ``customer_id``, ``day`` and ``known_on``."""
         return TABLES[name](self) if name in TABLES else self.read(name).drop("filename")
@@ -73,17 +80,17 @@ def category_days(lake: Lake) -> ir.Table:
 
 def contact_days(lake: Lake) -> ir.Table:
     """Messages that were sent, not withheld."""
-    contacts = lake.read("contacts")
+    contacts = lake.selected("contacts", contacts_sql(lake.shop))
     contacts = contacts.filter(~contacts.withheld.fill_null(False))
     return contacts.group_by(["customer_id", "day", "known_on"]).aggregate(contacts=contacts.count())
 
 
 def response_days(lake: Lake) -> ir.Table:
     """Reactions by kind. One without a customer is that of the message it names, known once both are."""
-    rows = lake.read("responses")
-    if lake.shop.parts("contacts"):
+    rows = lake.selected("responses", responses_sql(lake.shop))
+    if sent := contacts_sql(lake.shop):
         for link in ("contact_id", "decision_id"):
-            rows = _to_customer(rows, lake.read("contacts"), link)
+            rows = _to_customer(rows, lake.selected("contacts", sent), link)
     rows = rows.filter(rows.customer_id.notnull())
     counts = {kind: (rows.kind == kind).sum() for kind in RESPONSE_KINDS}
     return rows.group_by(["customer_id", "day", "known_on"]).aggregate(**counts)

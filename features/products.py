@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.shop import Shop
 
-COLUMNS = ("product_id", "name", "category", "brand", "family_id", "in_stock", "lasts_days", "launched_day")
+COLUMNS = ("product_id", "name", "category", "brand", "family_id", "in_stock", "lasts_days", "launched_day", "tags")
 
 
 def products(shop: Shop, as_of: datetime) -> pd.DataFrame:
@@ -19,8 +19,8 @@ def products(shop: Shop, as_of: datetime) -> pd.DataFrame:
     -------
     DataFrame, sorted by ``product_id``
         ``name``, ``category`` (a path, "A > B > C"), ``brand``, ``family_id``, ``in_stock`` (bool), ``lasts_days``
-        (float) and ``launched_day`` (business day, float), each empty where the shop does not say; no rows for a shop
-        without the table.
+        (float), ``launched_day`` (business day, float) and ``tags`` (as the shop writes them), each empty where the
+        shop does not say; no rows for a shop without the table.
     """
     parts = [str(path) for path in shop.parts("products")]
     if not parts:
@@ -30,7 +30,7 @@ def products(shop: Shop, as_of: datetime) -> pd.DataFrame:
         con.execute("SET TimeZone = 'UTC'")
         return con.execute(
             "SELECT product_id, name, category, brand, family_id, in_stock, lasts_days::DOUBLE AS lasts_days,"
-            f" ({shop.calendar.sql_day('launched_at')})::DOUBLE AS launched_day"
+            f" ({shop.calendar.sql_day('launched_at')})::DOUBLE AS launched_day, tags"
             " FROM read_parquet($parts, filename = true, union_by_name = true)"
             f" WHERE known_at IS NULL OR {shop.calendar.sql_day('known_at')} < $day"
             " QUALIFY row_number() OVER (PARTITION BY product_id ORDER BY filename DESC) = 1 ORDER BY product_id",

@@ -36,9 +36,12 @@ def trace(shop: Shop, customer_id: str) -> Trace:
                 f"{shop.name}: no table knows a customer of that id; ids are exact, upper and lower case too"
             )
         orders = _values(con, shop, "order_lines", "order_id", ids)
-        contacts = [
-            value for name in ("contact_id", "decision_id") for value in _values(con, shop, "contacts", name, ids)
-        ]
+        contacts = {
+            value
+            for table in ("contacts", "own_contacts")
+            for name in ("contact_id", "decision_id")
+            for value in _values(con, shop, table, name, ids)
+        }
     aliases = (SEPARATOR.join(alias) for alias in aliases_of(shop, ids))
     return Trace(ids, tuple(sorted(aliases)), tuple(orders), tuple(sorted(contacts)))
 

@@ -181,14 +181,14 @@ def _further_facts(
 ) -> dict[str, NDArray[Any]]:
     """Give what else a filter may ask: chances, dates as numbers of days, value, subscription, membership."""
     dates = day + np.ceil(predicted.next_days) - 1
-    running = features.get("subscriptions_active")
+    running = features.get("subscriptions_active", np.zeros(around.n))
     return {
         "days_since_last_order": features["days_since_last_order"],
         "usual_gap_days": features["gap_days_mean"],
         **{f"next_order_p_{h}d": predicted.next_order[:, place] for place, h in enumerate(HORIZONS)},
         **{f"next_order_{name}": dates[:, place] for place, name in enumerate(("earliest", "expected", "latest"))},
         **{f"clv_{name}": predicted.clv[:, place] for place, name in enumerate(VALUES)},
-        **({} if running is None else {"subscription_active": running > 0}),
+        "subscription_active": running > 0,
         **around.numbers,
         **around.words,
     }

@@ -75,6 +75,8 @@ def scope_of(method: str, path: str) -> str:
 
     >>> scope_of("GET", "/v1/release"), scope_of("POST", "/v1/score"), scope_of("DELETE", "/v1/customers/C1")
     ('read', 'decide', 'erase')
+    >>> scope_of("GET", "/v1/decisions/5f0c"), scope_of("POST", "/v1/outcomes")
+    ('read', 'write')
     """
     if method in ("GET", "HEAD", "OPTIONS"):
         return "read"

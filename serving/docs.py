@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from serving.replies import ErrorReply
-from serving.schemas import RecommendRequest, ScoreRequest, Strict
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, ScoreRequest, Strict
 
 Json = dict[str, Any]
 
@@ -29,6 +29,7 @@ _REFUSALS = {
     500: "an internal error; quote the request id",
     503: "no answer in time, or not ready; see Retry-After",
 }
+_OTHERS = {404: "no such customer or decision", 409: "an outcome_id that came before with other content"}
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;width:100%}td{border:1px solid #ccc;padding:.2rem .5rem}"
@@ -50,7 +51,7 @@ def takes(question: type[Strict]) -> Json:
 
 def refusals(*others: int) -> dict[int | str, Json]:
     """The OpenAPI part that says how a route refuses."""
-    said = _REFUSALS | dict.fromkeys(others, "no such customer")
+    said = _REFUSALS | {status: _OTHERS[status] for status in others}
     return {status: {"model": ErrorReply, "description": said[status]} for status in sorted(said)}
 
 
@@ -59,7 +60,11 @@ def document(app: FastAPI) -> Json:
     if app.openapi_schema is None:
         contract = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, schemas = models_json_schema(
-            [(ScoreRequest, "validation"), (RecommendRequest, "validation")], ref_template=_REF + "{model}"
+            [
+                (question, "validation")
+                for question in (ScoreRequest, RecommendRequest, AudienceRequest, OutcomesRequest)
+            ],
+            ref_template=_REF + "{model}",
         )
         parts = contract["components"]
         parts["schemas"] = dict(sorted({**parts["schemas"], **schemas["$defs"]}.items()))
@@ -128,7 +133,7 @@ def _route(method: str, path: str, operation: Json, schemas: Json) -> str:
 
 
 def _curl(method: str, path: str, question: Json | None, schemas: Json) -> str:
-    url = "http://127.0.0.1:3000" + path.replace("{customer_id}", "C00042")
+    url = "http://127.0.0.1:3000" + path.replace("{customer_id}", "C00042").replace("{decision_id}", "5f0c")
     if question is None:
         return f"curl {url}"
     example = schemas[question["$ref"].removeprefix(_REF)]["examples"][0]

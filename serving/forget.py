@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,15 @@ from features.door.forget import SEPARATOR, Trace
 from features.door.secret import keyed, shop_key
 from features.errors import BadInput
 from features.home import Home
+from features.journal import keeping as journal
 from features.shop import open_shop
 from features.trace import trace
 from serving import republish, shadow
+from serving.lists.files import sums_again
 
 JOURNAL = ".forget.json"
 # Rooms that have a part of their own, hold no ids (tests/serving/test_forget.py looks), or are the shop's own files.
-OWN_PART = ("lake", "feast", "publications", "releases", "mlruns", "receipts", "drop", JOURNAL)
+OWN_PART = ("lake", "feast", "publications", "releases", "mlruns", "receipts", "drop", "journal", JOURNAL)
 LINES = (".jsonl", ".log", ".txt")
 Progress = Callable[[str], None]
 Receipt = dict[str, Any]
@@ -93,16 +95,19 @@ def _search(home: Home, name: str, customer_id: str, when: datetime) -> dict[str
         if not door.Tombstones(home, name).now()(customer_id):
             raise
         theirs = Trace((customer_id,), (), (), ())  # once more over every place: nothing should be there
+    decided = journal.decisions_of(home, name, theirs.customers)
+    theirs = replace(theirs, contacts=tuple(sorted({*theirs.contacts, *decided})))
     door.entomb(home, name, theirs)
     from feature_repo import forget as features  # five CPU-seconds to import
 
     is_default = name == home.default_shop()
     places = {
         "lake": door.found_in(opened, theirs),
+        "journal": journal.found_in(home, name, theirs),
         "feature store": features.found_in(home, name, theirs.customers),
         "publications": republish.found_in(home, theirs.customers) if is_default else {},
         "shadow reports": shadow.found_in(home, theirs.customers) if is_default else {},
-        "other files": _found_in_files(home, theirs.customers) if is_default else {},
+        "other files": _found_in_files(home, named_in_files(theirs)) if is_default else {},
     }
     return {
         "shop": name,
@@ -119,6 +124,7 @@ def _finish(home: Home, found: dict[str, Any], say: Progress) -> Receipt:
     from feature_repo import forget as features
 
     theirs = Trace(**{name: tuple(values) for name, values in found["trace"].items()})
+    journal.erase(home, found["shop"], theirs)
     say("rewriting the lake")
     door.erase(open_shop(home, found["shop"]), theirs)
     say("clearing the feature store")
@@ -127,7 +133,8 @@ def _finish(home: Home, found: dict[str, Any], say: Progress) -> Receipt:
         say("publishing the nights again")
         republish.erase(home, theirs.customers)
         shadow.erase(home, theirs.customers)
-        _erase_files(home, theirs.customers)
+        _erase_files(home, named_in_files(theirs))
+        sums_again(home.root / "exports")
     receipt = _receipt(home, found, theirs)
     stamp = re.sub(r"[^0-9]", "", found["asked_at"])[:14]
     lake.write_json(home.root / "receipts" / f"{stamp}-{found['customer'][:16]}.json", receipt)
@@ -145,6 +152,7 @@ def _receipt(home: Home, found: dict[str, Any], theirs: Trace) -> Receipt:
         {"what": "tombstones (pseudonyms by the shop's key)", "why": "so that a later file does not bring them back"},
         {"what": "ledgers' counts and the checksums of files", "why": "they name nobody"},
         {"what": "lines of orders that name no customer", "why": "a guest's: nothing joins them to anybody"},
+        {"what": "coupon codes given away, to nobody", "why": "so that none is given twice"},
         {"what": "copies of this home", "why": "out of reach of this command"},
     ]
     if champion is not None:
@@ -153,7 +161,7 @@ def _receipt(home: Home, found: dict[str, Any], theirs: Trace) -> Receipt:
     for path in _own_files(home, found["shop"], theirs):
         why = "the shop's own file; its rows would be set aside if it came again"
         stays.append({"what": f"drop/{found['shop']}/{path.name}", "why": why})
-    for path in _unread(home, theirs.customers):
+    for path in _unread(home, named_in_files(theirs)):
         why = "holds the id but is no kind of file this command rewrites; remove it by hand"
         stays.append({"what": str(path.relative_to(home.root)), "why": why})
     counted = {f"n_{name}": len(values) for name, values in asdict(theirs).items()}
@@ -171,6 +179,12 @@ def _own_files(home: Home, shop: str, theirs: Trace) -> list[Path]:
 
 
 # ---- files that no floor has a part for: exports, ledgers, logs ---------------------------------------------------
+
+
+def named_in_files(theirs: Trace) -> tuple[str, ...]:
+    """List what names them in a file: their ids, and their LINE user ids, which are all that a LINE audience holds."""
+    aliases = (alias.split(SEPARATOR, 1) for alias in theirs.aliases)
+    return (*theirs.customers, *(value for kind, value in aliases if kind == "line_user_id"))
 
 
 def _files(home: Home) -> Iterator[Path]:

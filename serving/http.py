@@ -8,7 +8,7 @@ by ``serving.replies`` and shown by ``serving.docs``.
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 from anyio import to_thread
@@ -20,9 +20,12 @@ from serving.docs import SAFE_PAGE, document, refusals, takes
 from serving.docs import page as docs_page
 from serving.meters import Meters
 from serving.pool import Pool
-from serving.replies import OpenReply, RecommendReply, ScoreReply
-from serving.schemas import RecommendRequest, Refused, ScoreRequest, Strict, refusal
+from serving.replies import AudienceReply, DecisionReply, OpenReply, OutcomesReply, RecommendReply, ScoreReply
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest, Strict, refusal
 from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.audiences.answer import Sheet
 
 Reply = dict[str, Any]
 Question = TypeVar("Question", bound=Strict)
@@ -33,8 +36,11 @@ class Answers(Protocol):
 
     def score(self, request: ScoreRequest, /) -> Reply: ...
     def recommend(self, request: RecommendRequest, /) -> Reply: ...
+    def audience(self, request: AudienceRequest, /) -> "Reply | Sheet": ...
     def customer(self, customer_id: str, /) -> Reply | None: ...
     def forget(self, customer_id: str, /) -> Reply | None: ...
+    def outcomes(self, request: OutcomesRequest, /) -> Reply: ...
+    def decision(self, decision_id: str, /) -> Reply | None: ...
     def release(self) -> Reply: ...
     def ready(self) -> tuple[bool, Reply]: ...
 
@@ -89,8 +95,15 @@ class Routes:
         app.post("/v1/recommend", openapi_extra=takes(RecommendRequest), responses=_says(RecommendReply))(
             self.recommend
         )
+        app.post("/v1/audiences", openapi_extra=takes(AudienceRequest), responses=_says_rows(AudienceReply))(
+            self.audience
+        )
         app.get("/v1/customers/{customer_id:path}", responses=_says(OpenReply, 404))(self.customer)
         app.delete("/v1/customers/{customer_id:path}", responses=_says(OpenReply, 404))(self.forget)
+        app.post("/v1/outcomes", openapi_extra=takes(OutcomesRequest), responses=_says(OutcomesReply, 409))(
+            self.outcomes
+        )
+        app.get("/v1/decisions/{decision_id}", responses=_says(DecisionReply, 404))(self.decision)
         app.get("/v1/release", responses=_says(OpenReply))(self.release)
         app.get("/livez", responses=_says(OpenReply))(self.livez)
         app.get("/readyz", responses=_says(OpenReply))(self.readyz)
@@ -113,6 +126,19 @@ class Routes:
         asked = await _read(request, RecommendRequest)
         return await self._answer(request, partial(self.online().recommend, asked))
 
+    async def audience(self, request: Request) -> Response:
+        """Whom a filter means tonight: who gets what, who does not and why; with `profile` the list as a file."""
+        asked = await _read(request, AudienceRequest)
+        found = await self.pool.run(partial(self._list, request.state.request_id, asked))
+        if isinstance(found, bytes):
+            return Response(found, media_type="application/json")
+        named = {"content-disposition": f'attachment; filename="{found.name}"', "content-type": found.media_type}
+        return Response(found.content, headers=named)
+
+    def _list(self, request_id: str, asked: AudienceRequest) -> "bytes | Sheet":
+        found = self.online().audience(asked)
+        return _dumps({"request_id": request_id, **found}) if isinstance(found, dict) else found
+
     async def customer(self, request: Request, customer_id: str) -> Response:
         """Everything known about one customer: the 360-degree view."""
         return await self._answer(request, partial(self.online().customer, customer_id))
@@ -120,6 +146,15 @@ class Routes:
     async def forget(self, request: Request, customer_id: str) -> Response:
         """Forget a customer in every place, with the ids merged with them; the answer is the receipt."""
         return await self._answer(request, partial(self.online().forget, customer_id))
+
+    async def outcomes(self, request: Request) -> Response:
+        """What came of messages: deliveries, clicks, redemptions; told twice, late or too early, each counts once."""
+        asked = await _read(request, OutcomesRequest)
+        return await self._answer(request, partial(self.online().outcomes, asked))
+
+    async def decision(self, request: Request, decision_id: str) -> Response:
+        """A recorded decision, exactly as it was answered."""
+        return await self._answer(request, partial(self.online().decision, decision_id), "no such decision")
 
     async def release(self, request: Request) -> Response:
         """Which models and which policy answer now."""
@@ -150,15 +185,17 @@ class Routes:
         """This contract, for people."""
         return Response(docs_page(document(request.app)), media_type="text/html", headers=SAFE_PAGE)
 
-    async def _answer(self, request: Request, call: Callable[[], Reply | None]) -> Response:
-        content = await self.pool.run(partial(self._compute, request.state.request_id, call))
+    async def _answer(
+        self, request: Request, call: Callable[[], Reply | None], nothing: str = "no such customer"
+    ) -> Response:
+        content = await self.pool.run(partial(self._compute, request.state.request_id, call, nothing))
         return Response(content, media_type="application/json")
 
-    def _compute(self, request_id: str, call: Callable[[], Reply | None]) -> bytes:
+    def _compute(self, request_id: str, call: Callable[[], Reply | None], nothing: str) -> bytes:
         """Runs in a thread, JSON included: a thousand results are megabytes."""
         reply = call()
         if reply is None:
-            raise Refused(404, "not_found", "no such customer")
+            raise Refused(404, "not_found", nothing)
         self.meters.count_results(reply)
         return _dumps({"request_id": request_id, **reply})
 
@@ -175,6 +212,12 @@ async def _read(request: Request, kind: type[Question]) -> Question:
 
 def _says(reply: type[BaseModel], *others: int) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": reply}, **refusals(*others)}
+
+
+def _says_rows(reply: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Say that a route answers with rows: as JSON, or as the file of a profile."""
+    text = {"schema": {"type": "string"}}
+    return _says(reply) | {200: {"model": reply, "content": {"text/csv": text, "text/plain": text}}}
 
 
 def _dumps(content: object) -> bytes:

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,26 +15,44 @@ from features import catalog, lake
 from features.arrivals import arrivals, late_tables
 from features.calendar import day_number
 from features.door.ingest import ingest
+from features.door.own import take_in_own
 from features.errors import BadInput, Damaged, Refused
 from features.frame import feature_frame
 from features.home import Home
 from features.identity import counted, others_of
 from features.interactions import interactions
+from features.journal import Journal
+from features.journal.codes import Pool
+from features.journal.keeping import KEPT_DAYS, prune
 from features.products import products, said_of
 from features.shop import Shop, open_shop
 from features.volume import Volume, expect_usual_volume, volume
 from serving import tables
 from serving.answers import Answers, Rows, answers
+from serving.audiences.approvals import Decision
+from serving.audiences.export import write_audiences
+from serving.audiences.recorded import JournalRecorder
 from serving.items import best_items
 from serving.matured import matured, outcome
 from serving.moves import due_to
+from serving.policy.codes import Codes
 from serving.policy.decisions import Purse
 from serving.policy.limits import spent
 from serving.policy.moment import Moment
 from serving.policy.rules import Policy
-from serving.publication import POLICY, Publication, current_path, open_publication, previous, revisions, score_date
+from serving.publication import (
+    CODES,
+    POLICY,
+    Publication,
+    current_path,
+    open_publication,
+    previous,
+    revisions,
+    score_date,
+)
 from serving.replenishment import replenishment_due, usual_intervals
 from serving.surroundings import Surroundings, look_around
+from serving.tables import codes_table
 from training import drift
 from training.release import Release, champion, open_release
 from training.season import season_of
@@ -51,6 +69,8 @@ class Night:
     release: Release
     policy: Policy
     policy_text: bytes
+    codes: Codes  # of offers with a pool
+    codes_left: Mapping[str, int]
     day: int
     before: Publication | None
     late_tables: tuple[str, ...]
@@ -74,6 +94,9 @@ class Night:
             "lake": self.shop.version,
             "release": self.release.id,
             "policy": self.policy.hash,
+            "codes": {
+                name: [lake.digest(list(codes))[:16], self.codes_left[name]] for name, codes in self.codes.items()
+            },
             "late_tables": list(self.late_tables),
             "previous": before,
             "judged": judged,
@@ -86,6 +109,7 @@ def nightly(
     as_of: int | None,
     now: datetime,
     policy: tuple[Policy, bytes],
+    codes: Codes | None = None,
     *,
     replace: bool = False,
     force: bool = False,
@@ -97,6 +121,8 @@ def nightly(
     ----------
     as_of
         Business day as of whose start customers are answered for; default the shop's own now.
+    codes
+        The coupon codes of the policy's pools.
     now
         The machine's clock, for what is taken in and for a shop whose clock is the system's.
     replace
@@ -121,6 +147,7 @@ def nightly(
     with lake.locked(home.root / ".night.lock", "the night"):
         shop = _take_in(home, now, say)
         day = as_of if as_of is not None else shop_day(shop, now)
+        shop = take_in_own(home, shop, day)
         lines = volume(shop, day) if force else expect_usual_volume(shop, day)
         release = open_release(champion(home))
         if release.facts["shop"] != shop.name:
@@ -135,7 +162,7 @@ def nightly(
         if late:
             say(f"late: {', '.join(late)}")
         night = Night(
-            home, shop, release, *policy, day, before, late, lines,
+            home, shop, release, *policy, codes or {}, codes_left(home, shop, codes or {}), day, before, late, lines,
             matured(home, day, say), _release_before(home, before, release, say), force,
         )  # fmt: skip
         started = time.monotonic()
@@ -144,7 +171,20 @@ def nightly(
         publication = _publish(night, frame, len(done) + 1, say)
         say("publishing to the feature store")
         _log_run(home, night, time.monotonic() - started)
-        return _finish(home, shop, publication, "published", frame)
+        prune(home, shop.name, shop.calendar.start(day - KEPT_DAYS))
+        told = _finish(home, shop, publication, "published", frame)
+        _write_lists(home, shop, publication, now, say)
+        return told
+
+
+def _write_lists(home: Home, shop: Shop, publication: Publication, now: datetime, say: Progress) -> None:
+    """Write the list of every approved audience, unless a later night is current."""
+    if current_path(home) != publication.path:
+        return
+    by = Decision("the night", now.isoformat())
+    for told in write_audiences(home, publication, by, JournalRecorder(home, shop, publication)):
+        said = told.get("error") or f"{told['rows']:,} rows"
+        say(f"list {told['list']}: {said}")
 
 
 def shop_day(shop: Shop, now: datetime) -> int:
@@ -205,7 +245,15 @@ def answer(night: Night, frame: pd.DataFrame) -> Answered:
 
 def purse_of(night: Night, around: Surroundings) -> Purse:
     """Add up what was spent this month and count the codes that are left."""
-    return Purse(spent(around.contacts, night.shop.calendar, night.day))
+    return Purse(spent(around.contacts, night.policy, night.shop.calendar, night.day), night.codes_left)
+
+
+def codes_left(home: Home, shop: Shop, codes: Codes) -> dict[str, int]:
+    """Count the codes of each offer that nobody was given yet."""
+    if not codes:
+        return {}
+    with closing(Journal.open(home, shop.name)) as journal:
+        return {name: Pool(journal, name, some).left() for name, some in codes.items()}
 
 
 def rows_of(shop: Shop, frame: pd.DataFrame, day: int, around: Surroundings) -> Rows:
@@ -237,6 +285,7 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
         "score_changes": _changes(night, scores, rows),
         "rejects": tables.rejects(answered),
         **found.around.kept,
+        CODES: codes_table(night.codes),
     }
     with lake.staging(final) as staged:
         for name, table in written.items():

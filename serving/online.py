@@ -1,8 +1,9 @@
 """Live answers: the newest features and the last night's lists, through the same function as the night."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import duckdb
@@ -19,22 +20,31 @@ from features.errors import BadInput, OkaeriError
 from features.exclusions import out_of_stock
 from features.home import Home
 from features.identity import Holders
+from features.journal import Journal
+from features.journal.codes import Pool
 from features.links import changes_of, links_of
 from features.members import listed
 from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import Answers, Rows, answers
+from serving.audiences.answer import Sheet, answer
+from serving.audiences.saved import names as audience_names
+from serving.audiences.saved import read_audience
 from serving.forget import forget
 from serving.missing import LOYALTY, OF_TIERS
+from serving.outcomes import replay, told
+from serving.policy.candidates import fixed_cost
 from serving.policy.decisions import Purse
 from serving.policy.moment import Moment
 from serving.policy.narrow import narrow
-from serving.policy.rules import Policy
+from serving.policy.rules import Policy, Scenario
+from serving.policy.situation import Table, columns_of
 from serving.publication import Publication, current
-from serving.results import BLOCKS, Around, Asked, items_shown, results
-from serving.schemas import RecommendRequest, Refused, ScoreRequest
+from serving.recording import Occasion, earlier, only, recorded
+from serving.results import BLOCKS, LISTS, Around, Asked, items_shown, results
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest
 from serving.surroundings import Kept, Settled
-from serving.words import RECORD_NOTE, Language, say
+from serving.words import Language
 from training.release import Release, champion, open_release, probe
 from training.season import season_of
 
@@ -94,20 +104,55 @@ class Online:
         policy = self._policy(request)
         lang = request.lang or self.shop.mapping.language
         include = BLOCKS if request.include is None else tuple(request.include)
-        asked = Asked(request.explain or "none", lang, request.n_items, include, request.campaign_id)
-        answered = self._answers(distinct, policy, moment)
+        blocks = BLOCKS if request.record else include  # a decision is recorded whole
+        asked = Asked(request.explain or "none", lang, request.n_items, blocks, request.campaign_id)
+        answered = self._answers(distinct, policy, moment, request.campaign_id)
         around = self._context(policy, request, lang, moment.day)
         by_id = dict(zip(distinct, results(answered, around, asked), strict=True))
         for named, result in by_id.items():
             result["customer_id"] = named.removeprefix(NOBODY)
-            if request.record:
-                result["warnings"].append(say(RECORD_NOTE, lang))
+        if request.record:
+            by_id = self._recorded(by_id, request, moment, include, answered)
         return {
             "scored_at": self.now().isoformat(),
             "currency": self.shop.mapping.currency,
             "release": self._names(),
             "results": [by_id[named] for named in asked_ids],
         }
+
+    def _recorded(
+        self, by_id: dict[str, Reply], request: ScoreRequest, moment: Moment, include: tuple[str, ...], a: Answers
+    ) -> dict[str, Reply]:
+        """Write down what is to be sent or withheld, and put back what was decided first."""
+        lang = request.lang or self.shop.mapping.language
+        names, cost_of = (self.policy.hash, self._release.id), partial(fixed_cost, self.policy)
+        occasion = Occasion(moment.day, int(moment.at), request.campaign_id, *names, cost_of, lang)
+        held = a.decisions.choice.withheld.tolist()
+        with _turn_awaited():
+            stand = recorded(
+                list(by_id.values()), occasion, self._journal, withheld=held, pool_of=self._pools.get,
+                is_forgotten=self._tombstones.now(),
+            )  # fmt: skip
+        return {named: only(one, include, BLOCKS, LISTS) for named, one in zip(by_id, stand, strict=True)}
+
+    def outcomes(self, request: OutcomesRequest, /) -> Reply:
+        """Take in what came of messages, each once."""
+        known_at, buried = int(self._moment(None).at), self._tombstones.buried()
+        with _turn_awaited():
+            return told(request, self._journal, known_at, self.now(), lambda one: self._person.get(one, one), buried)
+
+    def decision(self, decision_id: str, /) -> Reply | None:
+        """Give a recorded decision exactly as it was; ``None`` for an unknown id."""
+        return replay(self._journal, decision_id)
+
+    @cached_property
+    def _journal(self) -> Journal:
+        return Journal.open(self.shop.home, self.shop.name)
+
+    @cached_property
+    def _pools(self) -> dict[str, Pool]:
+        codes = self.publication.codes()
+        return {name: Pool(self._journal, name, some) for name, some in codes.items()}
 
     def _ids(self, request: ScoreRequest) -> list[str]:
         """Name the person behind each id or alias asked; what names nobody stays as asked, marked."""
@@ -147,6 +192,13 @@ class Online:
             most = POPULAR_ITEMS + len(hidden)
             rows = _rows(self._recommender.beside(beside, most, self._out_of_stock)) or self._popular
         return {"release": self._names(), "recommendations": items_shown(rows, hidden, request.n_items, lang)}
+
+    def audience(self, request: AudienceRequest, /) -> Reply | Sheet:
+        """Tell whom a filter means in the night that answers, who gets what, and who does not and why."""
+        night = self.publication if self.publication.path.exists() else current(self.shop.home)  # an erasure since
+        if night is None:
+            raise Refused(503, "not_ready", "the night that answers is being published again")
+        return answer(request, night, self._lake, self._tombstones.now())
 
     def customer(self, customer_id: str, /) -> Reply | None:
         """Give the 360-degree view: the full answer, the latest orders and what makes these ids one person.
@@ -225,8 +277,7 @@ class Online:
         whole = request.purpose == "marketing"  # one decision over all purposes, unless another is asked for
         chosen = [s for s in self.policy.scenarios if whole or s.purpose == request.purpose]
         if request.campaign_id is not None:
-            _expect(request.campaign_id, [s.id for s in self.policy.scenarios], "campaign_id")
-            chosen = [self.policy.scenario(request.campaign_id)]
+            chosen = [self._campaign(request.campaign_id)]
         for word in request.offers or ():
             _expect(word, ["none", *self.policy.offers], "offers")
         for word in request.channels or ():
@@ -235,15 +286,39 @@ class Online:
         kept = tuple(s for s in narrowed if s is not None)
         return self.policy if kept == self.policy.scenarios else self.policy.model_copy(update={"scenarios": kept})
 
-    def _answers(self, customer_ids: list[str], policy: Policy, moment: Moment) -> Answers:
+    def _campaign(self, campaign_id: str) -> Scenario:
+        """Find the scenario a campaign is of; a saved audience's, narrowed to whom and over what it goes."""
+        saved = audience_names(self.shop.home)
+        _expect(campaign_id, [*(s.id for s in self.policy.scenarios), *saved], "campaign_id")
+        if campaign_id not in saved:
+            return self.policy.scenario(campaign_id)
+        asked = read_audience(self.shop.home, campaign_id).saved
+        _expect(asked.scenario, [s.id for s in self.policy.scenarios], "campaign_id")
+        whole = self.policy.scenario(asked.scenario)
+        who = {"all": [one for one in (whole.who, asked.filter) if one]} if whole.who or asked.filter else {}
+        channels = (asked.channel,) if asked.channel in self.policy.channels else whole.channels
+        return whole.model_copy(update={"who": who, "channels": channels})
+
+    def _answers(
+        self, customer_ids: list[str], policy: Policy, moment: Moment, campaign_id: str | None = None
+    ) -> Answers:
         latest = self.store.latest(customer_ids)
         starts = {start: self._store_day(start) for start in np.unique(latest.as_of[latest.found])}
         feature_day = np.array([starts.get(start, 0) for start in latest.as_of], np.int64)
-        around = self._around.of(latest.customer_id)
+        around = self._around.of(latest.customer_id, self._since(customer_ids, campaign_id, moment))
         rows = Rows(latest.customer_id, latest.found, feature_day, latest.columns, around)
         late = late_tables(self.shop.mapping, arrivals(self.shop.home, self.shop.name), self.now())
         night = self._settled.of(latest.customer_id) if self._is_tonight(policy, moment) else None
         return answers(rows, self._release, policy, moment, late, self._purse(), night)
+
+    def _since(self, customer_ids: list[str], campaign_id: str | None, moment: Moment) -> Table | None:
+        """Give what was recorded for customers since the night; ``None`` where nothing was ever recorded."""
+        if not self.shop.home.journal(self.shop.name).exists():
+            return None
+        start = int(self.shop.calendar.start(self.publication.day).timestamp())
+        today = (int(moment.start), int(moment.end))
+        found = earlier(self._journal, start, customer_ids, campaign_id, today)
+        return columns_of(found.astype({"at": float})) if len(found) else None
 
     def _is_tonight(self, policy: Policy, moment: Moment) -> bool:
         """Tell whether what is asked is what the night has settled: the whole policy, on its own day."""
@@ -290,6 +365,15 @@ class Online:
             dict(zip(names, (row[0], row[1].isoformat(), float(row[2]), float(row[3]), row[4]), strict=True))
             for row in rows
         ]
+
+
+@contextmanager
+def _turn_awaited() -> Iterator[None]:
+    """Tell a caller to come back if another process kept the journal for seconds."""
+    try:
+        yield
+    except errors.Refused:
+        raise Refused(503, "busy", "decisions are being written by others; try again shortly") from None
 
 
 def _expect(word: str, known: list[str], path: str) -> None:

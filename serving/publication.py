@@ -14,6 +14,7 @@ from serving.policy.reading import load_policy
 from serving.policy.rules import Policy
 
 POLICY = "policy.yaml"
+CODES = "offer_codes"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Publication:
     @property
     def policy(self) -> Policy:
         return load_policy(self.path / POLICY)
+
+    def codes(self) -> dict[str, tuple[str, ...]]:
+        """Read the coupon codes of the policy's pools, each in the order of its file."""
+        table = self.table(CODES)
+        return {str(offer): tuple(some.code) for offer, some in table.groupby("offer_id", sort=True)}
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one table."""

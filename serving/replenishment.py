@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from training.models.recommender import Recommender
 
@@ -67,15 +66,3 @@ def usual_intervals(recommender: Recommender, facts: pd.DataFrame) -> pd.DataFra
     lasts = facts[["product_id", "lasts_days"]].astype({"lasts_days": float})
     usual: pd.DataFrame = recommender.catalogue.cycles().merge(lasts, on="product_id", how="left")
     return usual
-
-
-def due_in_days(due: pd.DataFrame, customer_ids: NDArray[np.object_], day: int) -> NDArray[np.float64]:
-    """Give per customer the days until the nearest product is due (negative: overdue), NaN where none is.
-
-    Only those of ``ACTED_ON`` count.
-    """
-    due = due[due.basis.isin(ACTED_ON)]
-    offset = due.due_day - day
-    nearest = offset.loc[offset.abs().groupby(due.customer_id).idxmin()]
-    by_customer = pd.Series(nearest.to_numpy(dtype=np.float64), index=due.customer_id.loc[nearest.index])
-    return by_customer.reindex(customer_ids).to_numpy()

@@ -232,8 +232,102 @@ class OpenReply(BaseModel):
     request_id: str = Field(description="also in the header x-request-id")
 
 
+class OutcomeState(Part):
+    outcome_id: str | None = Field(description="the caller's id, else the hash of the content; null: not kept")
+    state: Literal["accepted", "duplicate", "unmatched"] = Field(description="unmatched: kept for a message to come")
+
+
+class OutcomesReply(Part):
+    """accepted + duplicates + unmatched is how many were told."""
+
+    request_id: str = Field(description="also in the header x-request-id")
+    accepted: int = Field(description="kept now, and their message is known")
+    duplicates: int = Field(description="told before")
+    unmatched: int = Field(description="kept aside: no message of that name is known yet")
+    outcomes: list[OutcomeState] = Field(description="one per outcome, in the order told")
+
+
+class DecidedBy(Part):
+    id: str = Field(description="release that answered")
+    policy: str = Field(description="hash of the policy")
+
+
+class DecisionReply(Part):
+    """A decision as it was recorded; its result is that of the answer then, byte for byte."""
+
+    request_id: str = Field(description="also in the header x-request-id")
+    decision_id: str = Field(description="as /v1/score gave it")
+    campaign_id: str | None = Field(description="campaign asked for")
+    recorded_at: datetime = Field(description="instant")
+    state: Literal["planned", "withheld", "held_back", "nothing", "withdrawn"] = Field(
+        description="withheld: as a control; held_back: by guards; withdrawn: a guard failed later"
+    )
+    why: list[str] = Field(description="control, or the codes of the guards that held it back")
+    withdrawn_at: datetime | None = Field(description="instant")
+    withdrawn_why: list[str] = Field(description="codes of the guards that failed later")
+    release: DecidedBy
+    result: Result
+
+
 class RecommendReply(OpenReply):
     recommendations: list[Recommendation]
+
+
+class Included(Part):
+    """A customer of an audience, with what the night decided for them."""
+
+    customer_id: str = Field(description="the id the person goes by")
+    scenario: str = Field(description="the scenario asked for")
+    offer_id: str | None = Field(description="offer of the policy; null for a message alone")
+    incentive: str | None = Field(description="kind of offer")
+    channel: str | None = Field(description="channel of the action")
+    coupon_code: str | None = Field(description="code to print in the message")
+    p_without: Chance | None = Field(description="chance of an order in the window if nothing is sent")
+    p_with: Chance | None = Field(description="the same with the offer")
+    net_value: Amount | None = Field(description="expected net gain, amount")
+    low: Amount | None = Field(description="lower end of net_value's 80 % interval")
+    high: Amount | None = Field(description="upper end of net_value's 80 % interval")
+    cost: Amount | None = Field(description="expected cost, amount")
+    evidence: str | None = Field(description="how the uplift is known")
+    decision_id: str | None = Field(description="hash of customer, campaign, shop day and policy")
+    send_from: datetime | None = Field(description="earliest instant")
+    send_until: datetime | None = Field(description="latest instant")
+
+
+class Excluded(Part):
+    """A customer whom the filter means and who gets nothing."""
+
+    customer_id: str = Field(description="the id the person goes by")
+    scenario: str | None = Field(description="the scenario the night had for them")
+    offer_id: str | None = Field(description="what they would have got")
+    net_value: Amount | None = Field(description="what that would have brought, amount")
+    reasons: list[str] = Field(
+        description="failed guards, or BUDGET, NO_OFFER, OTHER_SCENARIO, OTHER_CHANNEL, NOT_WORTH_IT, WITHHELD"
+    )
+    reason_texts: list[str] = Field(description="the same in words")
+
+
+class Counts(Part):
+    meant: int = Field(description="customers the filter means: included and excluded")
+    included: int = Field(description="customers")
+    excluded: int = Field(description="customers")
+    cost: Amount = Field(description="expected cost of the list, amount")
+    net_value: Amount = Field(description="expected net gain of the list, amount")
+    reasons: dict[str, int] = Field(description="excluded by reason; who has several counts under each")
+
+
+class AudienceReply(Part):
+    """A page of an audience, by customer; with a `profile` the list itself comes instead, as a file."""
+
+    request_id: str = Field(description="also in the header x-request-id")
+    score_date: date = Field(description="the night that decided")
+    revision: int = Field(description="of that night")
+    currency: str = Field(description="ISO 4217 code of every amount")
+    who: str = Field(description="the filter in words")
+    counts: Counts
+    included: list[Included]
+    excluded: list[Excluded]
+    next_offset: int | None = Field(description="offset of the next page; null on the last one")
 
 
 class Failure(Part):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from features import lake
 from features.calendar import BusinessCalendar
 from serving.answers import Answers
 from serving.items import likely_categories
@@ -17,6 +16,7 @@ from serving.policy.decisions import Decisions
 from serving.policy.guards import CODES, FAIL, NOT_CHECKED, STATES
 from serving.policy.rules import Offer, Policy
 from serving.reasons import Reason, reasons
+from serving.recording import decision_id
 from serving.words import GUARDS as GUARD_WORDS
 from serving.words import ITEM_REASONS, Language, say
 from serving.words import NOT_CHECKED as NOT_CHECKED_WORDS
@@ -117,11 +117,11 @@ def _about(a: Answers, p: int, around: Around, asked: Asked) -> dict[str, Any]:
     day = int(a.feature_day[p])
     customer = str(a.customer_id[p])
     method = around.release.models.method if a.scored[p] else "prior"
-    identity = [customer, asked.campaign_id, calendar.date(a.day).isoformat(), around.policy.hash]
+    date = calendar.date(a.day).isoformat()
     return {
         "customer_id": customer,
         "merged_from": list(around.others.get(customer, ())),
-        "decision_id": lake.digest(identity)[:32] if known else None,
+        "decision_id": decision_id(customer, asked.campaign_id, date, around.policy.hash) if known else None,
         "status": a.status[p],
         "served_from": "live" if a.scored[p] else "prior",
         "basis": {"method": method, "n": around.release.models.n} if known else None,

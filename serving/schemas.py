@@ -6,7 +6,8 @@ NaN. A customer id is the one thing that is only data: whatever text it is, it i
 """
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -23,17 +24,23 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 MAX_IDS = 1_000  # ids per request; design.md, C2 of faults.md
+MAX_ROWS = 10_000  # rows of an audience a page: some 4 MB of JSON
 MAX_FULL = 20  # ids with every reason, candidate and guard: `pred_contrib` costs 265 scores (faults.md)
 
 Language = Literal["ja", "en"]
 Purpose = Literal["marketing", "survey", "service"]
+Reaction = Literal["delivered", "open", "click", "redeem", "unsubscribe", "block", "bounce", "complaint"]
 Explain = Literal["none", "brief", "full"]
+ProfileName = Literal[
+    "excel-ja", "generic", "line-audience", "klaviyo-profiles", "braze-attributes", "warehouse-insert"
+]
 Block = Literal[
     "churn", "second_order", "next_order", "replenishment", "clv", "at_risk_365d", "promo_share",
     "subscription", "recommendations", "action", "candidates", "send", "guards", "experiment", "reasons",
 ]  # fmt: skip
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -81,10 +88,27 @@ def _instant(value: object) -> datetime:
     raise PydanticCustomError("instant", "must be an RFC 3339 instant with offset, as 2026-11-21T09:00:00+09:00")
 
 
+def _day(value: object) -> date:
+    """Read a calendar day.
+
+    >>> _day("2026-11-21")
+    datetime.date(2026, 11, 21)
+    """
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise PydanticCustomError("day", "must be a day, as 2026-11-21")
+
+
 T = TypeVar("T")
 IfGiven = Annotated[T | None, BeforeValidator(_not_null)]
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)]
+Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=date)]
 Word = Annotated[str, Field(min_length=1, max_length=128)]
+Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]  # as the door takes ids
+Amount = Annotated[float, Field(ge=-1e12, le=1e12)]
 CustomerIds = Annotated[list[str], Field(min_length=1, max_length=MAX_IDS)]
 ProductIds = Annotated[list[str], Field(max_length=1_000)]
 Basket = Annotated[list[str], Field(min_length=1, max_length=100)]
@@ -122,8 +146,35 @@ class Context(Strict):
     category: IfGiven[Word] = Field(default=None, description="category in view")
 
 
+class OutcomeTold(Strict):
+    """One reaction to one message; told twice it counts once."""
+
+    contact_id: IfGiven[Id] = Field(default=None, description="the message; or else decision_id, or the three below")
+    decision_id: IfGiven[Id] = Field(default=None, description="the decision that sent it, as /v1/score gave it")
+    campaign_id: IfGiven[Word] = Field(default=None, description="with customer_id and day: the campaign's message")
+    customer_id: IfGiven[Id] = Field(default=None, description="with campaign_id and day")
+    day: IfGiven[Day] = Field(default=None, description="with campaign_id and customer_id: the shop's business day")
+    kind: Reaction = Field(description="what happened")
+    at: Instant = Field(description="when it happened; counted to the second")
+    order_id: IfGiven[Id] = Field(default=None, description="the order that redeemed it")
+    amount: IfGiven[Amount] = Field(default=None, description="amount in the shop's currency")
+    outcome_id: IfGiven[Id] = Field(
+        default=None,
+        description="your own id; the same id with other content is refused. Without one the content counts",
+    )
+
+    @model_validator(mode="after")
+    def _one_message(self) -> Self:
+        by_day = (self.campaign_id, self.customer_id, self.day)
+        ways = [self.contact_id is not None, self.decision_id is not None, any(part is not None for part in by_day)]
+        if sum(ways) != 1 or (ways[2] and None in by_day):
+            raise _at("contact_id", "give exactly one of contact_id, decision_id, or campaign_id, customer_id and day")
+        return self
+
+
 Identifiers = Annotated[list[Identifier], Field(min_length=1, max_length=MAX_IDS)]
-_PARTS: dict[str, type[Strict]] = {"identifiers": Identifier, "context": Context}
+Outcomes = Annotated[list[OutcomeTold], Field(min_length=1, max_length=MAX_IDS)]
+_PARTS: dict[str, type[Strict]] = {"identifiers": Identifier, "context": Context, "outcomes": OutcomeTold}
 
 
 class ScoreRequest(Strict):
@@ -199,6 +250,55 @@ class RecommendRequest(Strict):
         return self
 
 
+class OutcomesRequest(Strict):
+    """Up to a thousand reactions, in any order; those of messages not known yet are kept for them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "outcomes": [
+                        {"decision_id": "5f0c", "kind": "redeem", "at": "2026-11-21T09:00:00+09:00", "order_id": "o1"}
+                    ]
+                }
+            ]
+        }
+    )
+
+    outcomes: Outcomes = Field(description="1 to 1,000 reactions; all are kept or none")
+
+
+class AudienceRequest(Strict):
+    """Whom a filter means tonight, who of them gets a scenario's offer within a budget, and who does not and why.
+
+    The night has decided; this picks from what it decided and records nothing.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"filter": {"lifecycle": ["at_risk", "dormant"], "promo_share": {"max": 0.8}}, "scenario": "win_back"}
+            ]
+        }
+    )
+
+    filter: dict[str, Any] = Field(
+        description="columns of customer_scores with a value, a list, or in, min, max, between; all, any, not nest;"
+        " a duration such as 60d counts from the night; {} is everyone"
+    )
+    scenario: Word = Field(description="a scenario of the policy")
+    budget: IfGiven[Annotated[float, Field(ge=0)]] = Field(
+        default=None, description="what the list may cost, in the shop's currency; no limit"
+    )
+    channel: IfGiven[Word] = Field(default=None, description="only whose action goes over it; any")
+    profile: IfGiven[ProfileName] = Field(
+        default=None, description="the whole list as this tool's CSV or text, instead of JSON"
+    )
+    limit: int = Field(default=1_000, ge=1, le=MAX_ROWS, description="rows of each table in a JSON reply")
+    offset: int = Field(default=0, ge=0, le=10**9, description="rows to skip: next_offset of the reply before")
+    lang: IfGiven[Language] = Field(default=None, description="language of texts; the shop's")
+
+
 def _at(path: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("together", "{reason}", {"reason": message, "path": path})
 
@@ -211,16 +311,26 @@ def refusal(model: type[Strict], invalid: ValidationError) -> Refused:
     """
     error = min(invalid.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden")
     context, steps, message = error.get("ctx", {}), error["loc"], error["msg"]
-    path = ".".join(step if _PLAIN_WORD.fullmatch(step) else "?" for step in map(str, steps))
+    path = plain_path(steps)
     if error["type"] == "extra_forbidden":
         part = _PARTS.get(str(steps[0]), model) if len(steps) > 1 else model
         message = "unknown field" + _nearest(steps[-1], tuple(part.model_fields))
     elif error["type"] == "literal_error":
-        words = _choices(model, str(steps[0]))
+        inner = _PARTS.get(str(steps[0]))
+        words = _choices(model, str(steps[0])) if inner is None else _choices(inner, str(steps[-1]))
         message = f"must be one of {', '.join(words)}" + _nearest(error["input"], words)
     elif error["type"] == "model_type":
         message = "must be a JSON object"
-    return Refused(422, "invalid", message, str(context.get("path", path)) or None)
+    return Refused(422, "invalid", message, ".".join(filter(None, (path, context.get("path")))) or None)
+
+
+def plain_path(steps: Iterable[object]) -> str:
+    """Join a path's steps; one that is no plain word is not repeated.
+
+    >>> plain_path(["customer_ids", 3, "a b"])
+    'customer_ids.3.?'
+    """
+    return ".".join(step if _PLAIN_WORD.fullmatch(step) else "?" for step in map(str, steps))
 
 
 def _choices(model: type[Strict], field: str) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def _answered_twice(
     facts, bought = products(shop, start), interactions(shop, start)
     due = replenishment_due(bought, usual_intervals(releases[0].models.recommender, facts), day)
     around = look_around(shop, day, policy, due, bought, facts)
-    rows, purse = rows_of(shop, frame, day, around), Purse(spent(around.contacts, shop.calendar, day))
+    rows, purse = rows_of(shop, frame, day, around), Purse(spent(around.contacts, policy, shop.calendar, day))
     moment = Moment.night(shop.calendar, day)
     late = tuple(late_tables(shop.mapping, arrivals(home, shop.name), now))
     return [answers(rows, release, policy, moment, late, purse) for release in releases]

@@ -2,17 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+
 from features.contact_history import contact_history
+from features.interactions import main_category
+from features.members import ASKED, members
 from features.occasions import occasions
+from features.shop import Shop
 from features.standing import standing
 from features.tiers import spend_tiers
-
-from features.interactions import main_category
-from features.members import members
-from features.shop import Shop
 from serving.policy.decisions import Night
 from serving.policy.rules import Policy
 from serving.policy.situation import Situation, Sorted, Table, Words, columns_of, of_each, situation
@@ -24,7 +25,7 @@ DUE = "replenishment.due_on"
 # Tables of a night that its live answers read again, by the name of the file.
 KEPT = ("occasions", "standing", "contacts")
 MEMBER = (
-    "tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership", "region", "category",
+    "tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership", *ASKED, "category",
 )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ class Surroundings:
     occasions: pd.DataFrame
     standing: pd.DataFrame
     contacts: pd.DataFrame
-    members: pd.DataFrame  # the columns of MEMBER that are known
+    members: pd.DataFrame  # with the columns of MEMBER
 
     def of(self, ids: Words, tables: Collection[str]) -> Situation:
         """Give what stands around customers."""
@@ -79,11 +80,12 @@ def _members(shop: Shop, day: int, policy: Policy, bought: pd.DataFrame, facts: 
     """Give what is known of members: the shop's list, the policy's tiers in place of the list's, their category."""
     told = members(shop, day).merge(main_category(bought, facts), on="customer_id", how="outer")
     if policy.tiers is not None:
-        levels = [(level.id, level.from_) for level in policy.tiers.levels]
+        levels = [(level.id, Decimal(str(level.from_))) for level in policy.tiers.levels]
         ranked = spend_tiers(shop, day, policy.tiers.window // DAY, levels, policy.tiers.review_on)
         told = told.drop(columns="tier").merge(ranked, on="customer_id", how="outer")
-    known = [name for name in MEMBER if name in told.columns]
-    result: pd.DataFrame = told[["customer_id", *known]].sort_values("customer_id", ignore_index=True)
+    for name in set(MEMBER) - set(told.columns):
+        told[name] = np.nan if name == "to_next_tier" else None
+    result: pd.DataFrame = told[["customer_id", *MEMBER]].sort_values("customer_id", ignore_index=True)
     return result
 
 
@@ -94,8 +96,7 @@ class Kept:
         self._tables = frozenset(tables)
         self._found: Mapping[str, Sorted] = {name: Sorted(columns_of(night.table(name))) for name in KEPT}
         scores = night.table("customer_scores")
-        known = [name for name in MEMBER if name in scores.columns]
-        self._members = Sorted(columns_of(scores[["customer_id", *known]]))
+        self._members = Sorted(columns_of(scores[["customer_id", *MEMBER]]))
 
     def of(self, ids: Words, since: Table | None = None) -> Situation:
         """Give what stands around customers; ``since`` are contacts made after the night."""

@@ -53,7 +53,7 @@ def customer_scores(
     theirs = ByCustomer(due[due.customer_id.isin(a.customer_id[explained])])
     said = reasons(a, release, explained, REASONS_KEPT, lang, theirs, calendar)
     told = dict(zip(explained, said, strict=True))
-    chosen = _rows(d, d.choice.chosen)
+    chosen = candidates_at(d, d.choice.chosen)
     table = {
         "customer_id": a.customer_id,
         "merged_from": [list(merged_from.get(customer_id, ())) for customer_id in a.customer_id],
@@ -97,7 +97,7 @@ def is_control(d: Decisions) -> NDArray[np.bool_]:
     return d.control | d.choice.withheld
 
 
-def _rows(d: Decisions, at: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+def candidates_at(d: Decisions, at: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
     """Give the candidates at some rows, one per customer; ``None`` and NaN where there is none."""
     c, has = d.candidates, at >= 0
     channel = np.array(c.channels, object)[c.channel]
@@ -137,7 +137,7 @@ def offer_allocations(a: Answers) -> pd.DataFrame:
     d = a.decisions
     at = np.where(d.choice.shown >= 0, d.choice.shown, _worth_most(d, len(a.customer_id)))
     state = np.where(d.choice.chosen >= 0, "send", np.where(d.choice.shown >= 0, "withheld", "not_worth_it"))
-    told = _rows(d, at)
+    told = candidates_at(d, at)
     table = pd.DataFrame(
         {
             "customer_id": a.customer_id,
@@ -199,6 +199,12 @@ def rejects(a: Answers) -> pd.DataFrame:
     """List the customers without scores and why."""
     rows = ~a.scored
     return pd.DataFrame({"customer_id": a.customer_id[rows], "reason": a.status[rows]})
+
+
+def codes_table(codes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """List the coupon codes of the policy's pools, a row each in the order of their files."""
+    rows = [(offer, code) for offer, some in sorted(codes.items()) for code in some]
+    return pd.DataFrame(rows, columns=["offer_id", "code"], dtype=object)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

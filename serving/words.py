@@ -110,12 +110,62 @@ EVIDENCE: dict[str, tuple[str, str]] = {
     "observed": ("過去の実績から推定", "Observed"),
     "assumed": ("仮定(未検証)", "Assumed"),
 }
+ARM: dict[str, tuple[str, str]] = {"treatment": ("配信群", "Treatment"), "control": ("対照群", "Control")}
+VERDICTS: dict[str, tuple[str, str]] = {
+    "gain": ("効果あり(増加)", "Gain"),
+    "loss": ("逆効果(減少)", "Loss"),
+    "no_difference": ("差なし(想定した効果の範囲内)", "No difference worth having"),
+    "too_small": ("判定できません", "Too few to tell"),
+}
+PROOF: dict[str, tuple[str, str]] = {
+    "head": (
+        "{shop} 効果測定 {as_of}時点(配信判断後{window_days}日以内の注文、確定まで{settle_days}日)",
+        "{shop}: what messages brought, as of {as_of} (orders within {window_days} days, settled {settle_days} later)",
+    ),
+    "nothing": ("対照群のある施策はまだありません。", "No campaign has a control group yet."),
+    "global": ("全施策(全体対照群比)", "Everything against nothing (global)"),
+    "since": ("集計対象の配信判断: {first} ~ {last}", "Decisions counted: {first} to {last}"),
+    "assigned": ("割付", "Assigned"),
+    "counted": ("判定対象", "Counted"),
+    "orders_each": ("注文/人", "Orders each"),
+    "profit_each": ("利益/人", "Profit each"),
+    "value": ("推定値", "Estimate"),
+    "anytime": ("95%区間(毎日確認可)", "95 % at every look"),
+    "fixed": ("95%区間(最終確認1回のみ)", "95 % at one final look"),
+    "shows": ("判定", "Verdict"),
+    "orders": ("純増注文(対照群比)", "Incremental orders"),
+    "profit": ("純増利益(対照群比)", "Incremental profit"),
+    "split": (
+        "割付比が計画(対照群{planned})と異なります。結果を使う前に原因を確認してください。",
+        "The split is not the planned one ({planned} control): find out why before using these figures.",
+    ),
+    "smallest": (
+        "この規模で検出できる最小の効果: 注文率{p}に対し+{effect}(相対{relative})、利益{profit}/人",
+        "Smallest effect to be found at this size: +{effect} on {p} who order anyway ({relative} more), {profit} each",
+    ),
+    "needed": (
+        "想定効果+{assumed}の検出に必要な対照群: {share}",
+        "To find the assumed effect of +{assumed}: a control group of {share}",
+    ),
+    "no_share": (
+        "想定効果+{assumed}は、この人数ではどの対照群比率でも検出できません。",
+        "The assumed effect of +{assumed} would not be found with any control share at this size.",
+    ),
+    "note": (
+        "判定は毎日確認しても有効な区間によります。各群の購入者が{fewest_buyers}人未満の場合は判定しません。",
+        "Verdicts go by the interval that holds at every look; none with fewer than {fewest_buyers} buyers in an arm.",
+    ),
+}
 CONTROL_NOTE = (
     "この顧客は対照群です。配信案は参考のみです。",
     "This customer is in the control group; what would have been sent stands in candidates.",
 )
 CONSENT_NOTE = ("許諾データがないため、許諾は未確認です。", "The shop has no consents table: consent is not checked.")
-RECORD_NOTE = ("この版では配信記録は保存されません。", "This version keeps no record of contacts.")
+WITHDRAWN_NOTE = (
+    "本日の最初の配信案は、その後の確認で不可となったため取り消しました。",
+    "The day's first decision was withdrawn: a guard failed later.",
+)
+NO_CODES_NOTE = ("クーポンコードの残りがありません。", "No coupon code is left.")
 BOT_NOTE = (
     "明細が50,000行を超えており、個人の購買とは考えにくい顧客です。参考値としてください。",
     "More than 50,000 order lines: hardly a person. Take the scores with care.",

@@ -162,3 +162,75 @@ def own_horizon(shop: Shop, observed_until: int, unseen: frozenset[str] = frozen
         ).fetchone()
     days = int(row[0]) if row and row[0] is not None else 28
     return min(364, max(7, 7 * -(-days // 7)))
+
+
+def orders_after(
+    shop: Shop, decisions: pd.DataFrame, window_days: int, settle_days: int, margin_share: float, observed_until: int
+) -> pd.DataFrame:
+    """Tell what each customer ordered after a decision and kept, and what the shop earned by it.
+
+    An order counts if it was placed after the instant of the decision and by the end of the ``window_days`` business
+    days after that of the decision. It counts as known ``settle_days`` later: what comes back until then is taken off,
+    and nothing that is told afterwards changes the figure again.
+
+    Parameters
+    ----------
+    decisions
+        ``customer_id`` (of persons as of ``observed_until``), ``at`` (seconds since 1970, UTC), ``day`` (business day).
+    margin_share
+        Of the price before discounts, for lines whose cost is not known.
+
+    Returns
+    -------
+    DataFrame, a row for each of ``decisions``, in their order
+        ``n_orders`` (kept), ``revenue`` (currency, after discounts and without tax where the lines tell the tax) and
+        ``margin`` (the revenue less what was sold cost; less discounts where a share of the price stands for it).
+
+    Raises
+    ------
+    Refused
+        If the window of any decision is not over.
+    """
+    if len(decisions):
+        expect_complete(shop, int(decisions.day.max()), window_days + settle_days + 1, observed_until)
+    tax = "coalesce(tax, 0)" if shop.mapping.tax == "included" else "0"
+    with duckdb.connect() as con:
+        teach(con, persons(shop, (observed_until,)).merged)
+        con.register(
+            "decisions", decisions[["customer_id", "day"]].assign(decided_at=decisions["at"], nth=range(len(decisions)))
+        )
+        return con.execute(
+            f"""
+            WITH lines AS (
+                SELECT person($until, customer_id) AS customer_id, coalesce(returns_order_id, order_id) AS the_order,
+                       epoch(ordered_at) AS placed_at, day, known_on, returns_order_id IS NULL AS is_itself,
+                       CASE WHEN status = 'cancelled' THEN 0 ELSE sign END AS counts, quantity,
+                       revenue - sign(quantity) * abs({tax}) AS revenue, sign(quantity) * abs(cost) AS cost,
+                       sign(quantity) * abs(coalesce(discount, 0)) AS discount
+                FROM read_parquet($parts, union_by_name = true)
+            ), orders AS (
+                SELECT nth, the_order, sum(counts * quantity) > 0 AS is_kept, sum(counts * l.revenue) AS revenue,
+                       sum(counts * cost) AS cost, sum(counts * l.revenue) FILTER (cost IS NULL) AS uncosted,
+                       sum(counts * discount) FILTER (cost IS NULL) AS discount
+                FROM decisions d JOIN lines l ON l.customer_id = d.customer_id AND l.day >= d.day
+                     AND greatest(l.day, l.known_on) <= d.day + $window + $settle
+                GROUP BY nth, the_order, d.decided_at, d.day
+                HAVING bool_or(is_itself) AND min(placed_at) > decided_at AND min(l.day) <= d.day + $window
+            ), summed AS (
+                SELECT nth, count(*) FILTER (is_kept) AS n_orders, sum(revenue)::DOUBLE AS revenue,
+                       sum(cost)::DOUBLE AS cost, sum(uncosted)::DOUBLE AS uncosted, sum(discount)::DOUBLE AS discount
+                FROM orders GROUP BY nth
+            )
+            SELECT coalesce(n_orders, 0)::BIGINT AS n_orders, coalesce(revenue, 0) AS revenue,
+                   coalesce(revenue, 0) - coalesce(cost, 0) - coalesce(uncosted, 0)
+                   + $share * (coalesce(uncosted, 0) + coalesce(discount, 0)) - coalesce(discount, 0) AS margin
+            FROM decisions LEFT JOIN summed USING (nth) ORDER BY nth
+            """,
+            {
+                "until": observed_until,
+                "parts": [str(path) for path in shop.parts("order_lines")],
+                "window": window_days,
+                "settle": settle_days,
+                "share": margin_share,
+            },
+        ).df()

@@ -65,15 +65,20 @@ class Tombstones:
 
     def now(self) -> Callable[[str], bool]:
         """Give the test whether a customer of some id was forgotten by now."""
+        is_buried = self.buried()
+        return lambda customer_id: is_buried("customer", customer_id)
+
+    def buried(self) -> Callable[[str, str], bool]:
+        """Give the test whether a thing of some kind (customer, alias, order, contact) was forgotten by now."""
         try:
             stamp = (self._home.lake(self._shop) / TOMBSTONES).stat().st_mtime_ns
         except FileNotFoundError:
-            return lambda customer_id: False
+            return lambda kind, value: False
         if stamp != self._read[0]:
             key = shop_key(self._home)
             self._read = stamp, key, _tombstones(self._home, self._shop, key)
         _, key, buried = self._read
-        return lambda customer_id: keyed(key, f"customer{SEPARATOR}{customer_id}") in buried
+        return lambda kind, value: keyed(key, kind + SEPARATOR + value) in buried
 
 
 def _tombstones(home: Home, shop: str, key: bytes) -> set[str]:

@@ -95,7 +95,7 @@ def ingest(
             has_news = ledger.accepted or ledger.noted("accepted") or (ledger.quarantined and work.has_new_files())
             if has_news or before is None:
                 lake.write_bytes(staged / "shop.yaml", mapping_text)
-                _publish(home, mapping.shop, before, staged, ledger, work.checksums)
+                publish_load(home, mapping.shop, before, staged, ledger, work.checksums)
         if not requeue:
             arrivals.record(home, mapping.shop, sources, now)
     home.adopt(mapping.shop)
@@ -108,7 +108,7 @@ def _key(home: Home, mapping: Mapping) -> bytes | None:
     return shop_key(home) if any(isinstance(column, Computed) and column.hmac for column in columns) else None
 
 
-def _publish(
+def publish_load(
     home: Home, shop: str, before: Shop | None, staged: Path, ledger: Ledger, checksums: dict[str, str]
 ) -> None:
     """Name the finished load and point the lake at it, after all the loads before it."""

@@ -10,8 +10,11 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 import typer  # noqa: E402  after the environment above
 
 from serving.cli import data, models, night, releases  # noqa: E402
+from serving.cli.audience import audience  # noqa: E402
 from serving.cli.demo import demo  # noqa: E402
 from serving.cli.forget import forget  # noqa: E402
+from serving.cli.policy import policy  # noqa: E402
+from serving.cli.report import report  # noqa: E402
 from serving.cli.simulate import simulate  # noqa: E402
 
 app = typer.Typer(
@@ -29,8 +32,11 @@ app.command("train")(models.train)
 app.command("tune")(models.tune)
 app.command("backtest")(models.backtest)
 app.add_typer(releases.release, name="release")
+app.add_typer(policy, name="policy")
 app.command("nightly")(night.nightly)
+app.add_typer(audience, name="audience")
 app.command("serve")(night.serve)
+app.command("report")(report)
 app.command("forget")(forget)
 app.command("simulate")(simulate)
 app.command("status")(night.status)

@@ -22,11 +22,13 @@ def nightly(
     """Take in what is new, answer for every customer, publish tables and features: whole or not at all."""
     from features.home import Home
     from serving.nightly import nightly as run
+    from serving.policy.codes import read_codes
     from serving.policy.reading import DEFAULT, load_policy
 
     rules = load_policy(policy), (policy or DEFAULT).read_bytes()
+    codes = read_codes(rules[0], (policy or DEFAULT).parent)
     told = say_on_stderr(json)
-    show(run(Home.open(), day_of(as_of), now(), rules, replace=replace, force=force, say=told), json)
+    show(run(Home.open(), day_of(as_of), now(), rules, codes, replace=replace, force=force, say=told), json)
 
 
 def serve(

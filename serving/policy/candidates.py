@@ -191,10 +191,9 @@ def _reckoned(
                     lift.p_without[who], EVIDENCE.index(lift.evidence), lift.window_days,
                 )  # fmt: skip
             low[rows], chance[rows], high[rows] = _chances(p[rows], who, offer, chosen, lift)
-            fixed, discount = _costs(offer, revenue[rows])
-            fixed = fixed + policy.channels[name].cost
-            cost[rows] = fixed + np.nan_to_num(chance[rows] * discount)
-            ends = [q[rows] * (margin[rows] - discount) - p[rows] * margin[rows] - fixed for q in (low, chance, high)]
+            fixed, off = fixed_cost(policy, chosen.offer, name), discount(offer, revenue[rows])
+            cost[rows] = fixed + np.nan_to_num(chance[rows] * off)
+            ends = [q[rows] * (margin[rows] - off) - p[rows] * margin[rows] - fixed for q in (low, chance, high)]
             net[rows] = ends[1]
             worst[rows], best[rows] = np.minimum(ends[0], ends[2]), np.maximum(ends[0], ends[2])
             if chosen.purpose != "marketing":
@@ -218,15 +217,23 @@ def _chances(
     return low, middle, high
 
 
-def _costs(offer: Offer | None, revenue: Matrix) -> tuple[Matrix, Matrix]:
-    """Give what an offer costs whether or not an order comes, and what it takes off an order."""
-    nothing = np.zeros(len(revenue))
-    if offer is None:
-        return nothing, nothing
-    fixed = nothing + (offer.cost or 0.0)
-    if offer.type == "points":  # granted at once, used by some
-        return fixed + (offer.value or 0.0) * offer.redemption, nothing
-    per_order = nothing + (offer.value or 0.0)
+def fixed_cost(policy: Policy, offer_id: str | None, channel: ChannelName) -> float:
+    """Give what a message costs whether or not an order comes: sending it, and what is granted at once."""
+    offer = policy.offers.get(offer_id or "")
+    return policy.channels[channel].cost + (0.0 if offer is None else _granted(offer))
+
+
+def _granted(offer: Offer) -> float:
+    """Give what an offer costs at once; of points some are never used."""
+    points = (offer.value or 0.0) * offer.redemption if offer.type == "points" else 0.0
+    return (offer.cost or 0.0) + points
+
+
+def discount(offer: Offer | None, revenue: Matrix) -> Matrix:
+    """Give what an offer takes off an order of so much revenue."""
+    if offer is None or offer.type == "points":
+        return np.zeros(len(revenue))
+    per_order = np.full(len(revenue), offer.value or 0.0)
     if offer.percent is not None:
         per_order = np.maximum(np.nan_to_num(revenue), offer.min_spend) * offer.percent / 100
-    return fixed, per_order * offer.redemption
+    return per_order * offer.redemption

@@ -15,8 +15,8 @@ Words = tuple[str, str]  # Japanese, English
 class Column:
     """One column a filter may name.
 
-    ``texts`` is a set of words in one cell, a list or joined by commas: to equal one is to hold it. ``among`` lists
-    the only values a text may have, with their words for people; empty: any text.
+    ``texts`` is a set of words in one cell, a list or joined by ``,`` or ``;``: to equal one is to hold it.
+    ``among`` lists the only values a text may have, with their words for people; empty: any text.
     """
 
     kind: Kind
@@ -98,11 +98,13 @@ CUSTOMER: dict[str, Column] = {
     "guards_failed": Column("texts", ("配信不可の理由", "Failed guards")),
     "reason_codes": Column("texts", ("離脱の理由", "Reasons")),
     "region": Column("text", ("地域", "Region")),
+    "attributes": Column("texts", ("属性", "Attributes")),
     "tier": Column("text", ("会員ランク", "Tier")),
     "to_next_tier": Column("number", ("次のランクまでの金額", "To the next tier")),
     "tier_expires_on": Column("date", ("ランクの期限", "Tier expires")),
     "points": Column("number", ("保有ポイント", "Points")),
     "points_expire_on": Column("date", ("ポイントの期限", "Points expire")),
+    "category": Column("text", ("よく買うカテゴリ", "Category bought most")),
     "membership": Column("text", ("会員種別", "Membership")),
 }
 

@@ -28,6 +28,7 @@ GROUPS = ("all", "any", "not")
 CONDITIONS = ("in", "min", "max", "between")
 MAX_DEPTH = 8  # of groups in groups: a filter is read by people (2026-11-25)
 DURATION = re.compile(r"[+-]?[0-9]{1,5}d")
+SEPARATORS = re.compile("[,;]")  # between the words of one cell: codes of ours, attributes of the shop's
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Bools = NDArray[np.bool_]
@@ -188,7 +189,7 @@ def _text(read: Condition, values: NDArray[Any]) -> tuple[Bools, Bools]:
 def _words_in(cell: object) -> set[str] | None:
     """Read a cell that holds several words; an empty one is known to hold none."""
     if isinstance(cell, str):
-        return set(cell.split(",")) - {""}
+        return {word.strip() for word in SEPARATORS.split(cell)} - {""}
     return set(cell) if isinstance(cell, list | tuple | set | frozenset | np.ndarray) else None
 
 

@@ -486,35 +486,40 @@ def _never(case: Case) -> Verdict:
     return Verdict(case.none())
 
 
+def _asks(case: Case) -> Flags:
+    return np.asarray(case.purpose == "survey", np.bool_)
+
+
 class Guard(NamedTuple):
-    """One guard: what it looks at, and the tables without which it cannot say."""
+    """One guard: what it looks at, the tables without which it cannot say, and which candidates it is about."""
 
     look: Callable[[Case], Verdict]
     reads: tuple[str, ...] = ()
+    about: Callable[[Case], Flags] = lambda case: ~case.is_service
 
 
 # In the order of contracts.md section 5.
 GUARDS: dict[str, Guard] = {
     "CONSENT_CHANNEL": Guard(consent_channel, ("consents",)),
-    "CONSENT_PERSONALISE": Guard(consent_personalise, ("consents",)),
+    "CONSENT_PERSONALISE": Guard(consent_personalise, ("consents",), lambda case: case.is_marketing),
     "FREQUENCY_CAP": Guard(frequency_cap, ("contacts",)),
     "QUIET_HOURS": Guard(quiet_hours),
-    "NOT_DELIVERED": Guard(not_delivered, ("shipments",)),
-    "SURVEY_WINDOW": Guard(survey_window, ("shipments",)),
-    "SURVEY_CAP": Guard(survey_cap, ("contacts",)),
+    "NOT_DELIVERED": Guard(not_delivered, ("shipments",), _asks),
+    "SURVEY_WINDOW": Guard(survey_window, ("shipments",), _asks),
+    "SURVEY_CAP": Guard(survey_cap, ("contacts",), _asks),
     "OPEN_TICKET": Guard(open_ticket, ("feedback",)),
     "OPEN_RETURN": Guard(open_return, ("feedback",)),
-    "RECENT_ORDER": Guard(recent_order, ("order_lines",)),
-    "SALES_PRESSURE": Guard(sales_pressure, ("contacts",)),
-    "DISCOUNT_CAP": Guard(discount_cap, ("contacts",)),
-    "OFFER_STILL_OPEN": Guard(offer_still_open, ("contacts",)),
+    "RECENT_ORDER": Guard(recent_order, ("order_lines",), lambda case: case.is_marketing),
+    "SALES_PRESSURE": Guard(sales_pressure, ("contacts",), lambda case: case.is_marketing),
+    "DISCOUNT_CAP": Guard(discount_cap, ("contacts",), lambda case: case.incentive == "coupon"),
+    "OFFER_STILL_OPEN": Guard(offer_still_open, ("contacts",), lambda case: case.is_money),
     "MARGIN_FLOOR": Guard(margin_floor),
     "BUDGET": Guard(_never),
     "TIER": Guard(tier),
     "CONTROL_GROUP": Guard(control_group),
     "REVIEW_INCENTIVE": Guard(review_incentive),
-    "ACTIVE_SUBSCRIPTION": Guard(active_subscription, ("subscriptions",)),
-    "CHANNEL_UNREACHABLE": Guard(channel_unreachable, ("customers", "responses")),
+    "ACTIVE_SUBSCRIPTION": Guard(active_subscription, ("subscriptions",), _is_refill),
+    "CHANNEL_UNREACHABLE": Guard(channel_unreachable, ("responses",)),
     "CHANNEL_QUOTA": Guard(_never),
     "STAFF_CAPACITY": Guard(_never),
     "BLACKOUT": Guard(blackout),
@@ -522,18 +527,6 @@ GUARDS: dict[str, Guard] = {
 }
 CODES = tuple(GUARDS)
 CONTROL = CODES.index("CONTROL_GROUP")
-# What each purpose is checked for although its table is not there; the rest of its guards pass without one.
-CONCERNS: dict[str, tuple[str, ...]] = {
-    "service": ("CHANNEL_UNREACHABLE",),
-    "survey": (
-        "CONSENT_CHANNEL", "FREQUENCY_CAP", "NOT_DELIVERED", "SURVEY_WINDOW", "SURVEY_CAP", "OPEN_TICKET",
-        "OPEN_RETURN", "CHANNEL_UNREACHABLE",
-    ),
-    "marketing": (
-        "CONSENT_CHANNEL", "CONSENT_PERSONALISE", "FREQUENCY_CAP", "OPEN_TICKET", "OPEN_RETURN", "RECENT_ORDER",
-        "SALES_PRESSURE", "DISCOUNT_CAP", "OFFER_STILL_OPEN", "ACTIVE_SUBSCRIPTION", "CHANNEL_UNREACHABLE",
-    ),
-}  # fmt: skip
 
 
 def states(case: Case, late_tables: Collection[str] = ()) -> States:
@@ -542,25 +535,14 @@ def states(case: Case, late_tables: Collection[str] = ()) -> States:
     A guard whose table is absent or late is not checked, unless what is there already forbids.
     """
     out = np.zeros((len(case), len(GUARDS)), np.int8)
-    for column, (code, guard) in enumerate(GUARDS.items()):
-        unknown = _lacks(case, guard, late_tables) & _concerned(case, code)
+    for column, guard in enumerate(GUARDS.values()):
+        unknown = _lacks(case, guard, late_tables) & np.asarray(guard.about(case), np.bool_)
         out[:, column] = np.where(guard.look(case).fails, FAIL, np.where(unknown, NOT_CHECKED, PASS))
     return out
 
 
 def _lacks(case: Case, guard: Guard, late_tables: Collection[str]) -> bool:
     return any(table not in case.around.tables or table in late_tables for table in guard.reads)
-
-
-def _concerned(case: Case, code: str) -> Flags:
-    """Tell which candidates a guard is about, by their purpose and what they offer."""
-    about: Flags = np.isin(case.purpose, [purpose for purpose, codes in CONCERNS.items() if code in codes])
-    match code:
-        case "ACTIVE_SUBSCRIPTION":
-            return about & _is_refill(case)
-        case "DISCOUNT_CAP":
-            return about & np.asarray(case.incentive == "coupon", np.bool_)
-    return about
 
 
 def clears(case: Case) -> Matrix:

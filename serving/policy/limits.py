@@ -8,7 +8,7 @@ import pandas as pd
 
 from features.calendar import BusinessCalendar
 from serving.policy.allocation import Limit
-from serving.policy.candidates import Candidates
+from serving.policy.candidates import Candidates, discount
 from serving.policy.rules import Policy, Pool
 from serving.policy.situation import Flags
 
@@ -23,19 +23,31 @@ class Spent:
     given: Mapping[str, int] = field(default_factory=dict)
 
 
-def spent(contacts: pd.DataFrame, calendar: BusinessCalendar, day: int) -> Spent:
-    """Add up what went out in the calendar month of business day ``day``, before it; withheld ones cost nothing."""
+def spent(contacts: pd.DataFrame, policy: Policy, calendar: BusinessCalendar, day: int) -> Spent:
+    """Add up what went out in the calendar month of business day ``day``, before it; withheld ones cost nothing.
+
+    A coupon counts in full once it is used, and until it expires as if it would be; then no more.
+    """
     sent = contacts[~contacts.withheld.astype(bool)]
-    today = calendar.date(day)
+    today, now = calendar.date(day), calendar.start(day).timestamp()
     first = calendar.start(day - today.day + 1).timestamp()
     month = sent[sent["at"] >= first]
-    cost = month.cost.fillna(0.0)
+    cost = month.cost.fillna(0.0) + _reserved(month, policy, now)
     return Spent(
         float(cost.sum()),
         {str(name): float(value) for name, value in cost.groupby(month.offer_id).sum().items()},
         {str(name): int(n) for name, n in month.channel.value_counts().sort_index().items()},
         {str(name): int(n) for name, n in sent.offer_id.value_counts().sort_index().items()},
     )
+
+
+def _reserved(sent: pd.DataFrame, policy: Policy, now: float) -> pd.Series:
+    """Give what each message's offer may still take off an order, or has taken."""
+    off = {name: float(discount(offer, np.zeros(1))[0]) for name, offer in policy.offers.items()}
+    lasts = {name: float(offer.expires or np.inf) for name, offer in policy.offers.items()}
+    is_open = sent.redeemed_at.notna() | (sent["at"] + sent.offer_id.map(lasts).astype(float) > now)
+    reserved: pd.Series = sent.offer_id.map(off).astype(float).fillna(0.0).where(is_open, 0.0)
+    return reserved
 
 
 def limits_of(

@@ -140,7 +140,7 @@ def situation(
     told = of_each(members, ids)
     return Situation(
         len(ids),
-        frozenset(tables),
+        frozenset(tables) | ({"contacts"} if len(contacts.get("customer_id", ())) else frozenset()),
         of_each(standing, ids),
         {name: values for name, values in told.items() if values.dtype == object},
         {name: values for name, values in told.items() if values.dtype != object},

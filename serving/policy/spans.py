@@ -4,9 +4,10 @@ import re
 from datetime import time
 from typing import Annotated, NamedTuple
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationInfo
 
 HOUR, DAY = 3_600, 86_400
+AS_WRITTEN = {"as_written": True}  # the context in which a file is read: a bare number is no span there
 
 _SPAN = re.compile(r"(-?\d{1,5})(d|h)")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
@@ -61,14 +62,19 @@ def _positive(seconds: int) -> int:
     return seconds
 
 
-def _read_positive(value: object) -> int:
-    return _positive(seconds_of(value))
+def _read(value: object, info: ValidationInfo) -> int:
+    in_seconds = isinstance(value, int) and not isinstance(value, bool) and not (info.context or {}).get("as_written")
+    return value if in_seconds and isinstance(value, int) else seconds_of(value)
+
+
+def _read_positive(value: object, info: ValidationInfo) -> int:
+    return _positive(_read(value, info))
 
 
 def _read_hours(value: object) -> Hours:
     return value if isinstance(value, Hours) else hours_of(value)
 
 
-Offset = Annotated[int, BeforeValidator(seconds_of)]  # seconds, before (negative) or after something
+Offset = Annotated[int, BeforeValidator(_read)]  # seconds, before (negative) or after something
 Span = Annotated[int, BeforeValidator(_read_positive)]  # seconds, above zero
 HoursOfDay = Annotated[Hours, BeforeValidator(_read_hours)]

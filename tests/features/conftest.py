@@ -17,7 +17,9 @@ from features.door.ingest import Ledger, ingest
 from features.door.mapping_file import SHOPS, load_mapping
 from features.home import Home
 from features.shop import Shop, open_shop
+from features.simulate import simulate
 from tests.features import exports
+from tests.features.whole import Whole
 from tests.worlds import AS_OF, COLUMNS, Toy, at, number
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -27,6 +29,20 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 def new_toy(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Toy]:
     """Give toy shops, each in a folder of its own."""
     return lambda *args, **options: Toy(tmp_path_factory.mktemp("toy"), *args, **options)
+
+
+@pytest.fixture(scope="session")
+def new_whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Whole]:
+    """Give toy shops that also have birthdays, points, tags, campaigns and channels."""
+    return lambda *args, **options: Whole(tmp_path_factory.mktemp("whole"), *args, **options)
+
+
+@pytest.fixture(scope="session")
+def hananone(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """The simulated shop, small: 150 customers, a year and a half."""
+    folder = tmp_path_factory.mktemp("hananone")
+    simulate(folder / "export", 150, 3, days=520, chunk=150)
+    return take_in("hananone", folder / "home", sorted((folder / "export").glob("*.parquet"))).shop
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from features.home import Home
 from features.shop import Shop
 from serving.answers import Answers, Rows, answers
 from serving.nightly import nightly
+from serving.policy.moment import Moment
 from serving.policy.rules import Policy
+from serving.policy.situation import situation
 from serving.publication import Publication, current
 from serving.schemas import ScoreRequest
 from training.release import Release, champion, open_release
@@ -28,6 +30,8 @@ if TYPE_CHECKING:  # it takes seconds to import, and not every test needs it
 
 # What MLflow says of its own database code and types, and that it would like an example of the input.
 NOT_OURS = ("The ``noload`` loader strategy", ".*Any type hint is inferred as AnyType", ".*An input example was not")
+
+TABLES = ("order_lines", "customers", "consents")  # of the generated shop
 
 Change = Callable[..., Answers]
 Score = Callable[..., dict[str, Any]]
@@ -80,6 +84,7 @@ def peopled(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     assert ledger.quarantined == 2
     nightly(copied, told.D, told.MACHINE_NOW, told.POLICY, replace=True)
     nightly(copied, told.D + 1, told.MACHINE_NOW, told.POLICY)
+    members.decide(copied)
     members.leave_files(copied)
     return copied
 
@@ -157,8 +162,14 @@ def changed(frame: pd.DataFrame, release: Release) -> Change:
         columns |= {name: np.array(values, np.float64) for name, values in features.items()}
         columns = {name: np.where(known, values, np.nan) for name, values in columns.items()}
         who = np.array(ids or [f"made-up-{k}" for k in range(n)], dtype=object)
-        due_in = np.array(due if due is not None else [np.nan] * n, np.float64)
-        rows = Rows(who, known, np.where(known, told.D, 0).astype(np.int64), columns, due_in)
-        return answers(rows, release, policy, day, day if now_day is None else now_day, late_tables)
+        runs_out = {
+            "customer_id": who[: len(due or ())],
+            "event": np.full(len(due or ()), "replenishment.due_on", object),
+            "at": np.array([told.start(told.D + int(days)) for days in due or ()], np.float64),
+        }
+        around = situation(who, TABLES, runs_out, {}, {}, {})
+        rows = Rows(who, known, np.where(known, told.D, 0).astype(np.int64), columns, around)
+        moment = Moment(told.CALENDAR, day, day if now_day is None else now_day, told.start(day))
+        return answers(rows, release, policy, moment, late_tables)
 
     return change

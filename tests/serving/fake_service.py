@@ -4,7 +4,8 @@ import os
 import time
 from typing import Any
 
-from serving.schemas import RecommendRequest, Refused, ScoreRequest
+from serving.audiences.answer import Sheet
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest
 from serving.service import build
 from serving.settings import Settings
 
@@ -34,6 +35,12 @@ class FakeOnline:
         self.asked.append(request)
         return {"recommendations": []}
 
+    def audience(self, request: AudienceRequest, /) -> dict[str, Any] | Sheet:
+        self.asked.append(request)
+        if request.profile is not None:
+            return Sheet("audience.csv", "text/csv; charset=windows-31j", "顧客番号\r\n".encode("cp932"))
+        return {"included": [], "next_offset": None}
+
     def customer(self, customer_id: str, /) -> dict[str, Any] | None:
         self.asked.append(customer_id)
         return {"customer_id": customer_id} if customer_id in (KNOWN, "A/B") else None
@@ -41,6 +48,13 @@ class FakeOnline:
     def forget(self, customer_id: str, /) -> dict[str, Any] | None:
         self.asked.append(customer_id)
         return {"customer": "a pseudonym"} if customer_id == KNOWN else None
+
+    def outcomes(self, request: OutcomesRequest, /) -> dict[str, Any]:
+        self.asked.append(request)
+        return {"accepted": len(request.outcomes), "duplicates": 0, "unmatched": 0, "outcomes": []}
+
+    def decision(self, decision_id: str, /) -> dict[str, Any] | None:
+        return {"decision_id": decision_id} if decision_id == "d1" else None
 
     def release(self) -> dict[str, Any]:
         return {"id": "r1", "process": os.getpid()}

@@ -3,9 +3,16 @@
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from features.door.ingest import Ledger, ingest
 from features.door.mapping_file import parse_mapping
 from features.home import Home
+from features.journal import Journal
+from features.journal.decisions import Decision, record
+from features.journal.outcomes import Outcome, take
+from serving.lists.files import List, write_list
+from serving.lists.profiles import PROFILES
 
 from . import shop as told
 from .shop import NIGHT, at
@@ -77,7 +84,7 @@ FILES = {
     "feedback_2.csv": ["c,what,t,o", f"{SECOND},review,{at(NIGHT - 4)},{ORDERS[0]}", f"c0001,review,{at(NIGHT - 4)},"],
 }
 # What no file of a home may hold once the person is forgotten.
-TRACES = [PERSON, SECOND, *ALIASES, *ORDERS, "msg-w-1"]
+TRACES = [PERSON, SECOND, *ALIASES, *ORDERS, "msg-w-1", "decided-w-1"]
 
 
 def write_files(folder: Path) -> list[Path]:
@@ -93,6 +100,16 @@ def take_in(home: Home, files: list[Path]) -> Ledger:
     return ingest(home, parse_mapping(MAPPING, "shop.yaml"), MAPPING, files, told.MACHINE_NOW)
 
 
+def decide(home: Home) -> None:
+    """Write down a decision about each of two customers, and what came of both."""
+    journal = Journal.open(home, "cha")
+    for one, who, order in (("decided-w-1", SECOND, ORDERS[0]), ("decided-c-1", "c0001", None)):
+        made = Decision(one, who, "spring", told.D, 0, "treatment", "global", "p", "r", who.encode(), "spring")
+        record(journal, [made])
+        take(journal, [Outcome("open", 0, one), Outcome("redeem", 0, one, order_id=order)], 0)
+    journal.close()
+
+
 def leave_files(home: Home) -> None:
     """Leave files in the home as exports, ledgers and logs do."""
     folder = home.root / "exports"
@@ -102,4 +119,9 @@ def leave_files(home: Home) -> None:
     )
     decisions = [{"customer_id": "c0001", "n": 1}, {"to": [{"customer_id": SECOND}]}, {"customer_id": "weekly-2"}]
     (folder / "decisions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in decisions))
+    lists = folder / "2024-12-31"
+    included = pd.DataFrame({"customer_id": ["c0001", PERSON], "line_user_id": ["U0000000000001", LINE_ID]})
+    excluded = pd.DataFrame({"customer_id": [SECOND], "reasons": ["BUDGET"], "reason_texts": ["予算上限"]})
+    for profile in ("line-audience", "excel-ja", "klaviyo-profiles"):
+        write_list(lists, List(profile, PROFILES[profile], included, excluded))
     (folder / "send.log").write_text(f"sent to c0001\nsent to {PERSON}\n")

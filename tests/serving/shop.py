@@ -69,6 +69,14 @@ LATE = "late"  # agreed to everything, at risk
 TOLD |= {NEVER_ASKED: range(37, 200, 7), LATE: range(33, 200, 7)}
 
 
+CALENDAR = parse_mapping(MAPPING, "shop.yaml").calendar
+
+
+def start(day: int) -> float:
+    """Give the second since 1970 at which a business day (since 1970) begins."""
+    return CALENDAR.start(day).timestamp()
+
+
 def at(day: int, minute: int = 720) -> str:
     """Write the local time of a minute of business day ``day`` (after FIRST), which begins at 05:00."""
     return f"{datetime(FIRST.year, FIRST.month, FIRST.day, 5) + timedelta(days=day, minutes=minute):%Y-%m-%d %H:%M:%S}"

@@ -13,10 +13,13 @@ from features.home import Home
 from features.shop import Shop
 from serving.answers import Answers, Rows, answers
 from serving.online import Online
-from serving.policy.guards import FAIL, GUARDS, in_control
-from serving.policy.rules import Control
+from serving.policy.guards import CODES, FAIL
+from serving.policy.guards import in_control as drawn
+from serving.policy.moment import Moment
+from serving.policy.rules import Control, Policy
 from serving.publication import Publication
-from serving.replenishment import due_in_days
+from serving.surroundings import Kept
+from serving.tables import candidates_at
 from serving.words import SEASON_NOTE, STALE_NOTE, say
 from training.models.next_purchase import HORIZONS
 from training.release import Release
@@ -25,6 +28,7 @@ from . import shop as told
 from .conftest import Change, Score, copy_of
 
 POLICY = told.POLICY[0]
+TONIGHT = Moment.night(told.CALENDAR, told.D)
 nan = float("nan")
 
 
@@ -32,9 +36,9 @@ def asked_about(frame: pd.DataFrame, published: Publication, shop: Shop, release
     """Answer for the customers of a feature frame, in its order, as the night does."""
     who = frame.customer_id.to_numpy(dtype=object)
     columns = {name: frame[name].to_numpy(dtype=np.float64) for name in catalog.stored_names(shop.tables)}
-    due = due_in_days(published.table("replenishment_due"), who, told.D)
-    rows = Rows(who, np.ones(len(who), np.bool_), np.full(len(who), told.D, np.int64), columns, due)
-    return answers(rows, release, POLICY, told.D, told.D)
+    around = Kept(published, shop.tables).of(who)
+    rows = Rows(who, np.ones(len(who), np.bool_), np.full(len(who), told.D, np.int64), columns, around)
+    return answers(rows, release, POLICY, TONIGHT)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,11 @@ def everyone(frame: pd.DataFrame, published: Publication, shop: Shop, release: R
 def one_to_one(answered: Answers) -> dict[str, np.ndarray]:
     """Every column of the answers that has a position per customer."""
     parts = {field.name: getattr(answered, field.name) for field in dataclasses.fields(answered)}
-    parts |= {f"candidates.{name}": value for name, value in vars(parts.pop("candidates")).items()}
+    decided = parts.pop("decisions")
+    parts |= {f"shown.{name}": value for name, value in candidates_at(decided, decided.choice.shown).items()}
+    parts |= {f"chosen.{name}": value for name, value in candidates_at(decided, decided.choice.chosen).items()}
+    parts |= {"guards": decided.guards, "clears": decided.clears, "control": decided.control}
+    parts |= {f"facts.{name}": value for name, value in parts.pop("facts").items()}
     parts |= {f"features.{name}": value for name, value in parts.pop("features").items()}
     inputs = parts.pop("inputs")
     spread = np.full((len(answered.scored), inputs.shape[1]), nan)
@@ -71,7 +79,7 @@ def test_four_ways_to_the_features_agree_bit_for_bit(
     past = store.history(pd.DataFrame({"customer_id": who, "as_of": pd.Timestamp(start)}))
     latest = store.latest(who)
     present = latest.columns | catalog.derive(latest.columns, float(told.D), release.facts["tables"])
-    service = online._answers(who, online.policy, told.D).features
+    service = online._answers(who, online.policy, TONIGHT).features
     names = [feature.name for feature in catalog.available(shop.tables)]
     assert set(service) == set(present) == set(names)
     assert past.customer_id.tolist() == who
@@ -375,6 +383,10 @@ def test_asking_for_a_later_day_recomputes_for_it(score: Score, scores: pd.DataF
 # ---- the control group
 
 
+def in_control(ids: list[str], policy: Policy) -> np.ndarray:
+    return drawn(ids, policy.control.global_share, policy.control.salt)
+
+
 def test_one_in_twenty_is_control_for_ever() -> None:
     ids = [f"customer-{n}" for n in range(20_000)]
     first = in_control(ids, POLICY)
@@ -404,10 +416,11 @@ def test_nothing_is_sent_to_who_is_control(score: Score, scores: pd.DataFrame) -
 
 def test_what_a_control_customer_would_have_got_stands_in_candidates(changed: Change) -> None:
     policy = POLICY.model_copy(update={"control": Control(global_share=1.0, salt="x")})
-    kept, sent = changed(policy, due=[0.0]), changed(due=[0.0], ids=["treated"])
-    assert sent.choice[0] > 0 == kept.choice[0]
-    assert kept.guards[0, GUARDS.index("CONTROL_GROUP")] == FAIL
-    assert kept.candidates.net_value[0, sent.choice[0]] == sent.candidates.net_value[0, sent.choice[0]] > 0
+    kept, sent = changed(policy, due=[0.0]).decisions, changed(due=[0.0], ids=["treated"]).decisions
+    assert sent.choice.chosen[0] >= 0 > kept.choice.chosen[0] and kept.choice.withheld[0]
+    assert kept.guards[0, CODES.index("CONTROL_GROUP")] == FAIL
+    held, got = candidates_at(kept, kept.choice.shown), candidates_at(sent, sent.choice.chosen)
+    assert held["net_value"][0] == got["net_value"][0] > 0
 
 
 # ---- the ladder's lower rung

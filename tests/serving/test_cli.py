@@ -90,7 +90,19 @@ def test_help_takes_less_than_half_a_second_of_cpu() -> None:
 
 def test_help_names_every_command(okaeri: Okaeri, tmp_path: Path) -> None:
     ended = okaeri(tmp_path, "--help")
-    commands = ("demo", "ingest", "features", "train", "backtest", "release", "nightly", "serve", "status", "forget")
+    commands = (
+        "demo",
+        "ingest",
+        "features",
+        "train",
+        "backtest",
+        "release",
+        "nightly",
+        "serve",
+        "status",
+        "forget",
+        "report",
+    )
     assert ended.code == 0 and all(command in ended.out for command in commands)
     assert list(tmp_path.iterdir()) == []  # nothing was made
 
@@ -381,3 +393,43 @@ def test_an_erasure_ends_with_its_receipt_and_an_unknown_id_with_two(okaeri: Oka
     people = okaeri(copied, "forget", "weekly")
     assert people.code == 0 and "publications" in people.out and "nothing" in people.out
     refused(okaeri(copied, "features", "show", "weekly"), 2, "not in the online store")
+
+
+def test_an_audience_goes_from_a_proposal_to_a_list(okaeri: Okaeri, copied: Home, tmp_path: Path) -> None:
+    file = tmp_path / "winter.yaml"
+    file.write_text("audience: winter\nfilter: {lifecycle: [at_risk]}\nscenario: win_back\nprofile: excel-ja\n")
+    proposed = okaeri(copied, "audience", "propose", file, "--json").json
+    assert proposed["state"] == "proposed"
+    refused(okaeri(copied, "audience", "export", "winter"), 4, "not approved yet")
+    shown = okaeri(copied, "audience", "show", "winter", "--json").json
+    assert shown["sha256"] == proposed["sha256"] and shown["who_ja"] == "ステージが離脱予兆"
+    refused(
+        okaeri(copied, "audience", "approve", "winter", "--why", "x", "--seen", "abc"), 4, "look at it, then decide"
+    )
+    approved = okaeri(
+        copied, "audience", "approve", "winter", "--why", "looks right", "--seen", shown["sha256"], "--json"
+    )
+    assert approved.json["state"] == "approved"
+    done = okaeri(copied, "audience", "export", "winter", "--out", tmp_path / "out", "--json").json
+    assert done["rows"] == shown["included"] and done["excluded"] == shown["excluded"]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["winter.csv", "winter.done", "winter.excluded.csv"]
+    assert "exported" in okaeri(copied, "audience", "list").out
+    assert "looks right" in okaeri(copied, "audience", "show", "winter").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", "winter"), "no such audience"),
+        (("propose", "nowhere.yaml"), "no such file"),
+    ],
+)
+def test_an_audience_that_is_not_there_is_named(okaeri: Okaeri, home: Home, words: tuple[str, ...], said: str) -> None:
+    refused(okaeri(home, "audience", *words), 2, said)
+
+
+def test_an_audience_with_a_scenario_nobody_knows_is_refused(okaeri: Okaeri, home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "winter.yaml"
+    file.write_text("audience: winter\nfilter: {}\nscenario: win_bak\n")
+    refused(okaeri(home, "audience", "propose", file), 2, "did you mean win_back?")

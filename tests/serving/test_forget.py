@@ -74,7 +74,7 @@ def naming(home: Home, word: str) -> set[str]:
 
 def test_before_every_trace_is_there_to_be_found(peopled: Home) -> None:
     rooms = {name.split("/")[0] for word in (PERSON, SECOND) for name in naming(peopled, word)}
-    assert rooms == {"lake", "feast", "publications", "exports"}
+    assert rooms == {"lake", "feast", "journal", "publications", "exports"}
     assert all(naming(peopled, word) for word in TRACES)
 
 
@@ -101,12 +101,16 @@ def test_the_receipt_says_what_was_removed_and_names_nobody(erased: tuple[Home, 
         "responses.parquet": 2,
         "shipments.parquet": 3,
     }
+    assert receipt["rows_removed"]["journal"] == {"decisions": 1, "outcomes": 2}
     assert receipt["rows_removed"]["feature store"]["online store"] == 1
     assert receipt["rows_removed"]["publications"]["customer_scores"] == 3
+    lists = ("excel-ja.csv", "excel-ja.excluded.csv", "klaviyo-profiles.csv", "klaviyo-profiles.excluded.csv")
+    lists += ("line-audience.excluded.csv", "line-audience.txt")
     assert receipt["rows_removed"]["other files"] == {
         "exports/audience.csv": 1,
         "exports/decisions.jsonl": 1,
         "exports/send.log": 1,
+        **{f"exports/2024-12-31/{name}": 1 for name in lists},
     }
     (path,) = (home.root / "receipts").glob("*.json")
     assert json.loads(path.read_bytes()) == receipt
@@ -146,6 +150,15 @@ def check_last_night(peopled: Home, home: Home) -> None:
     assert {str(p.relative_to(home.publications)) for p in home.publications.glob("*/*")} == {
         f"score_date={before}/revision={revision}" for before, revision in (("2024-12-30", 3), ("2024-12-31", 2))
     }
+
+
+def test_the_markers_of_lists_tell_of_what_is_left(erased: tuple[Home, dict[str, Any]]) -> None:
+    markers = sorted((erased[0].root / "exports").rglob("*.done"))
+    assert len(markers) == 3
+    for marker in markers:
+        told_ = lake.read_json(marker)
+        assert (told_["rows"], told_["excluded"]) == (1, 0)
+        assert told_["files"] == {name: lake.sha256_file(marker.parent / name) for name in told_["files"]}
 
 
 def test_lines_of_other_files_stay_byte_for_byte(erased: tuple[Home, dict[str, Any]]) -> None:
@@ -212,7 +225,9 @@ def test_another_key_is_refused_rather_than_let_them_return(mine: Home, tmp_path
 def test_forgetting_again_finds_nothing_and_says_so(erased: tuple[Home, dict[str, Any]], tmp_path: Path) -> None:
     home = copy_of(erased[0], tmp_path / "home")
     again = forget(home, SECOND, told.MACHINE_NOW.replace(hour=1))
-    assert set(again["rows_removed"]) == {"lake", "feature store", "publications", "shadow reports", "other files"}
+    assert set(again["rows_removed"]) == {
+        "lake", "journal", "feature store", "publications", "shadow reports", "other files",
+    }  # fmt: skip
     assert not any(again["rows_removed"].values())
     assert again["customer"] == erased[1]["customer"]
     assert len(list((home.root / "receipts").iterdir())) == 2

@@ -16,7 +16,7 @@ from serving.docs import fields
 from serving.guard import Guard
 from serving.http import create_app
 from serving.replies import ErrorReply, ScoreReply
-from serving.schemas import RecommendRequest, ScoreRequest
+from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, ScoreRequest
 from serving.settings import Settings
 from tests.serving.fake_service import KNOWN, FakeOnline
 
@@ -27,6 +27,7 @@ class Client:
     """A caller inside the process: the guard, the app and one event loop, without a network."""
 
     def __init__(self, online: FakeOnline, settings: Settings) -> None:
+        self.online = online
         app = create_app(lambda: online, settings)
         guard = Guard(app, settings, app.state.meters.observe)
         transport = httpx.ASGITransport(guard, raise_app_exceptions=False)
@@ -132,6 +133,52 @@ def test_exactly_one_thing_is_recommended_for(client: Client) -> None:
         assert post(client, body, "/v1/recommend").status_code == 422
 
 
+CLICK = {"contact_id": "m1", "kind": "click", "at": "2026-11-21T09:00:00Z"}
+BY_DAY = {"campaign_id": "spring", "customer_id": KNOWN, "day": "2026-11-21"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "path", "hint"),
+    [
+        pytest.param({}, "kind", "required", id="nothing"),
+        pytest.param(CLICK | {"kind": "clik"}, "kind", "did you mean click?", id="a word"),
+        pytest.param(CLICK | {"amont": 1}, "amont", "did you mean amount?", id="a typo"),
+        pytest.param(CLICK | {"decision_id": "d1"}, "contact_id", "exactly one of", id="two ways to name one"),
+        pytest.param(CLICK | BY_DAY, "contact_id", "exactly one of", id="two ways, a day among them"),
+        pytest.param({"kind": "open", "at": CLICK["at"]}, "contact_id", "exactly one of", id="no message"),
+        pytest.param(
+            {"kind": "open", "at": CLICK["at"], "campaign_id": "spring", "day": "2026-11-21"},
+            "contact_id",
+            "exactly one of",
+            id="a campaign without a customer",
+        ),
+        pytest.param(CLICK | {"at": "2026-11-21"}, "at", "RFC 3339", id="a day for an instant"),
+        pytest.param(
+            BY_DAY | {"day": "2026-11-31", "kind": "open", "at": CLICK["at"]}, "day", "must be a day", id="31"
+        ),
+        pytest.param(CLICK | {"amount": "12"}, "amount", "valid number", id="a number as text"),
+        pytest.param(CLICK | {"amount": 1e13}, "amount", "less than", id="too much"),
+        pytest.param(CLICK | {"contact_id": "x" * 65}, "contact_id", "at most 64", id="a long id"),
+        pytest.param(CLICK | {"contact_id": "a\nb"}, "contact_id", "pattern", id="an id of two lines"),
+        pytest.param(CLICK | {"order_id": None}, "order_id", "must not be null", id="null"),
+    ],
+)
+def test_a_broken_outcome_names_its_place(client: Client, outcome: dict[str, Any], path: str, hint: str) -> None:
+    answer = post(client, {"outcomes": [CLICK, outcome]}, "/v1/outcomes")
+    assert answer.status_code == 422
+    said = error(answer)
+    assert said["path"] == f"outcomes.1.{path}"
+    assert hint in said["message"]
+
+
+def test_outcomes_are_told_a_thousand_at_a_time(client: Client, online: FakeOnline) -> None:
+    ways = [CLICK, BY_DAY | {"kind": "redeem", "at": CLICK["at"], "amount": 12, "order_id": "o1"}]
+    assert post(client, {"outcomes": ways * 500}, "/v1/outcomes").json()["accepted"] == 1_000
+    assert [str(one.day) for one in online.asked[-1].outcomes[:2]] == ["None", "2026-11-21"]
+    assert post(client, {"outcomes": ways * 501}, "/v1/outcomes").status_code == 422
+    assert post(client, {"outcomes": []}, "/v1/outcomes").status_code == 422
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -210,6 +257,9 @@ def test_a_fault_is_told_by_its_request_id_alone(client: Client, caplog: pytest.
         ("GET", "/v1/customers/A%2FB", 200),
         ("GET", "/v1/customers/nobody", 404),
         ("GET", "/v1/release", 200),
+        ("GET", "/v1/decisions/d1", 200),
+        ("GET", "/v1/decisions/d2", 404),
+        ("GET", "/v1/outcomes", 405),
         ("GET", "/livez", 200),
         ("GET", "/readyz", 200),
         ("GET", "/", 404),
@@ -282,6 +332,32 @@ def test_work_that_outlives_its_deadline_keeps_its_place_until_it_is_done() -> N
         assert post(client, {"customer_ids": [KNOWN]}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("more", "path", "hint"),
+    [
+        ({"filter": None}, "filter", "valid dictionary"),
+        ({"budget": -1}, "budget", "greater than or equal to 0"),
+        ({"budget": None}, "budget", "must not be null"),
+        ({"profile": "exel-ja"}, "profile", "did you mean excel-ja?"),
+        ({"limit": 10_001}, "limit", "less than or equal to 10000"),
+        ({"budgt": 1}, "budgt", "did you mean budget?"),
+    ],
+)
+def test_an_audience_is_asked_for_as_strictly(client: Client, more: dict[str, Any], path: str, hint: str) -> None:
+    answer = post(client, {"filter": {}, "scenario": "win_back"} | more, "/v1/audiences")
+    found = error(answer)
+    assert (answer.status_code, found["path"]) == (422, path) and hint in found["message"]
+
+
+def test_a_profile_comes_as_a_file_of_its_own_encoding(client: Client) -> None:
+    answer = post(client, {"filter": {}, "scenario": "win_back", "profile": "excel-ja"}, "/v1/audiences")
+    assert answer.headers["content-type"] == "text/csv; charset=windows-31j" and answer.headers["x-request-id"]
+    assert answer.headers["content-disposition"] == 'attachment; filename="audience.csv"'
+    assert answer.content.decode("cp932") == "顧客番号\r\n"
+    contract = client.get("/openapi.json").json()["paths"]["/v1/audiences"]["post"]["responses"]["200"]["content"]
+    assert set(contract) == {"application/json", "text/csv", "text/plain"}
+
+
 def test_the_contract_documents_every_field_and_refusal(client: Client) -> None:
     contract = client.get("/openapi.json").json()
     score = contract["paths"]["/v1/score"]["post"]
@@ -307,7 +383,14 @@ def test_the_page_for_people_asks_nothing_of_other_hosts(client: Client) -> None
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert "<script" not in answer.text and "//cdn" not in answer.text
     assert set(re.findall(r"(?:src|href)=\"([^\"]*)\"", answer.text)) == {"/openapi.json"}
-    for path in ("/v1/score", "/v1/recommend", "/v1/customers/{customer_id}", "/v1/release", "/readyz"):
+    for path in (
+        "/v1/score",
+        "/v1/recommend",
+        "/v1/audiences",
+        "/v1/customers/{customer_id}",
+        "/v1/release",
+        "/readyz",
+    ):
         assert path in answer.text
     assert "curl -X POST http://127.0.0.1:3000/v1/score" in answer.text
     assert "results[].churn.silence_ratio" in answer.text
@@ -315,7 +398,11 @@ def test_the_page_for_people_asks_nothing_of_other_hosts(client: Client) -> None
 
 def test_the_example_of_the_contract_is_valid(client: Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    for path, name in ((SCORE, "ScoreRequest"), ("/v1/recommend", "RecommendRequest")):
+    for path, name in (
+        (SCORE, "ScoreRequest"),
+        ("/v1/recommend", "RecommendRequest"),
+        ("/v1/audiences", "AudienceRequest"),
+    ):
         assert post(client, schemas[name]["examples"][0], path).status_code == 200
 
 
@@ -329,13 +416,20 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=10,
 )
-names = st.sampled_from([*ScoreRequest.model_fields, *RecommendRequest.model_fields])
+names = st.sampled_from(
+    [
+        *ScoreRequest.model_fields,
+        *RecommendRequest.model_fields,
+        *AudienceRequest.model_fields,
+        *OutcomesRequest.model_fields,
+    ]
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.dictionaries(names, anything, max_size=4) | anything,
-    path=st.sampled_from([SCORE, "/v1/recommend"]),
+    path=st.sampled_from([SCORE, "/v1/recommend", "/v1/audiences", "/v1/outcomes"]),
 )
 def test_no_json_makes_it_fail(client: Client, body: Any, path: str) -> None:
     answer = post(client, body, path)

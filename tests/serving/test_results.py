@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.answers import Rows, answers
 from serving.online import Online
 from serving.publication import Publication
 from serving.reasons import OWN_PAST
-from serving.replenishment import ACTED_ON, due_in_days, replenishment_due
+from serving.replenishment import ACTED_ON, replenishment_due
 from serving.replies import Clv, ScoreReply, Why
 from serving.results import BLOCKS, LISTS, LOYALTY, Around, Asked, results
 from serving.schemas import Block, RecommendRequest, Refused, ScoreRequest
@@ -63,7 +62,7 @@ def refusal(score: Score, *customer_ids: str, **more: Any) -> Refused:
 def test_every_reply_is_as_documented(score: Score, explain: str, lang: str) -> None:
     reply = valid(score(*OF_EACH_KIND, explain=explain, lang=lang))
     assert [result.customer_id for result in reply.results] == list(OF_EACH_KIND)
-    assert (reply.currency, reply.release.policy) == ("JPY", 1)
+    assert (reply.currency, reply.release.policy) == ("JPY", 2)
     assert {result.status for result in reply.results} == {"ok", "opted_out", "prior_only", "unknown_customer"}
 
 
@@ -248,14 +247,14 @@ def test_doing_nothing_is_always_a_candidate(score: Score, scores: pd.DataFrame)
 
 
 def test_the_campaign_narrows_what_is_offered(score: Score) -> None:
-    late = ("none", None), ("win_back", "care_tips"), ("win_back", "coupon_10")
+    late = ("win_back", "care_tips"), ("win_back", "coupon_10"), ("none", None)
     assert offered(score, told.LATE) == list(late)
     assert offered(score, told.LATE, campaign_id="win_back") == list(late)
-    assert offered(score, told.LATE, campaign_id="replenishment") == [late[0]]
-    assert offered(score, told.LATE, offers=["coupon_10"]) == [late[0], late[2]]
+    assert offered(score, told.LATE, campaign_id="replenishment") == [late[2]]
+    assert offered(score, told.LATE, offers=["coupon_10"]) == [late[1], late[2]]
     assert offered(score, told.LATE, channels=["email"]) == list(late)
-    assert offered(score, told.LATE, purpose="survey") == [late[0]]
-    assert offered(score, "weekly") == [late[0], ("replenishment", "reminder")]
+    assert offered(score, told.LATE, purpose="survey") == [late[2]]
+    assert offered(score, "weekly") == [("replenishment", None), late[2]]
 
 
 def test_a_narrowed_answer_is_live_and_the_nights_own_is_the_nights(score: Score) -> None:
@@ -295,7 +294,7 @@ def test_net_values_by_hand(score: Score, frame: pd.DataFrame) -> None:
 
 def test_brief_shows_the_best_offer_and_nothing(score: Score) -> None:
     full, brief = (score(told.LATE, explain=how)["results"][0]["candidates"] for how in ("full", "brief"))
-    assert brief == [max(full[1:], key=lambda one: one["net_value"]), full[0]]
+    assert brief == [max(full[:-1], key=lambda one: one["net_value"]), full[-1]]
 
 
 def test_guards_say_when_they_clear(changed: Change, online: Online, release: Release) -> None:
@@ -307,7 +306,13 @@ def test_guards_say_when_they_clear(changed: Change, online: Online, release: Re
     assert [guard["state"] for guard in recent] == ["fail", "fail", "pass"]
     assert [guard["clears_at"] for guard in recent] == ["2024-12-31T20:00:00+00:00", "2024-12-30T20:00:00+00:00", None]
     brief = [[g["code"] for g in one["guards"]] for one in results(answered, around, Asked("brief"))]
-    assert brief == [["RECENT_ORDER"], ["RECENT_ORDER"], []]
+    never = ["FREQUENCY_CAP", "OPEN_TICKET", "OPEN_RETURN", "SALES_PRESSURE", "CHANNEL_UNREACHABLE"]  # no such tables
+    assert [[code for code in found if code not in never] for found in brief] == [
+        ["RECENT_ORDER"],
+        ["RECENT_ORDER"],
+        [],
+    ]
+    assert all(set(never) <= set(found) for found in brief)
 
 
 # ---- sentences
@@ -483,7 +488,7 @@ def test_a_view_of_one_customer_shows_the_orders_as_the_shop_wrote_them(online: 
         "revenue": 1000.0,
         "lines": 1,
     }
-    assert view["result"]["customer_id"] == "thrice" and len(view["result"]["guards"]) == 4
+    assert view["result"]["customer_id"] == "thrice" and len(view["result"]["guards"]) == 24
     assert online.customer("nobody") is None
 
 
@@ -495,15 +500,10 @@ def test_no_order_of_the_day_itself_or_later_is_shown(online: Online, files: Any
     assert view is None or all(order["ordered_at"] < "2024-12-29T20:00:00" for order in view["orders"])
 
 
-def test_nothing_due_breaks_nothing(release: Release, frame: pd.DataFrame) -> None:
+def test_nothing_due_breaks_nothing(changed: Change) -> None:
     """A shop where no product has a rhythm yet."""
-    due = replenishment_due(bought_on([3]), USUAL, told.D)
-    who = np.array(["weekly", "b"], dtype=object)
-    assert due.empty and np.isnan(due_in_days(due, who, told.D)).all()
-    rows = frame[frame.customer_id == "weekly"]
-    columns = {name: rows[name].to_numpy() for name in release.stored_features}
-    one = Rows(who[:1], np.array([True]), np.array([told.D]), columns, due_in_days(due, who[:1], told.D))
-    assert answers(one, release, POLICY, told.D, told.D).choice.tolist() == [0]
+    assert replenishment_due(bought_on([3]), USUAL, told.D).empty
+    assert changed().decisions.choice.chosen.tolist() == [-1]
 
 
 USUAL = pd.DataFrame({"product_id": ["p"], "cycle_days": [12.0], "again": [0.25], "lasts_days": [np.nan]})
@@ -530,8 +530,6 @@ def test_when_a_product_runs_out_by_hand(days: list[int], expected: tuple[int, f
     due = replenishment_due(bought_on(days), USUAL, told.D)
     found = [(int(row.due_day) - told.D, row.window_days, row.basis) for row in due.itertuples()]
     assert found == ([] if expected is None else [(*expected, "own_interval")])
-    soonest = due_in_days(due, np.array(["a"], dtype=object), told.D)
-    np.testing.assert_array_equal(soonest, [np.nan if expected is None else expected[0]])
 
 
 @pytest.mark.parametrize(
@@ -551,5 +549,3 @@ def test_others_intervals_and_labels_by_hand(
     due = replenishment_due(bought_on(days, quantity), USUAL.assign(**usual), told.D)
     found = [(int(row.due_day) - told.D, row.window_days, row.basis) for row in due.itertuples()]
     assert found == ([] if expected is None else [expected])
-    acted_on = expected is not None and expected[2] != "category_interval"
-    assert np.isfinite(due_in_days(due, np.array(["a"], dtype=object), told.D)).tolist() == [acted_on]

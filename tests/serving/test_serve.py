@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from features.home import Home
-from serving.replies import ErrorReply, RecommendReply, ScoreReply
+from serving.replies import AudienceReply, ErrorReply, RecommendReply, ScoreReply
 from training.release import champion
 
 from .conftest import copy_of
@@ -203,6 +203,17 @@ def test_products_are_recommended(server: Server) -> None:
         reply = RecommendReply.model_validate(answer.json())
         assert [item.rank for item in reply.recommendations] == [1, 2, 3, 4, 5]
     assert server.refusal("/v1/recommend", {"customer_id": "a", "product_id": "b"}, 422).path == "customer_id"
+
+
+def test_an_audience_is_told_and_leaves_as_a_file(server: Server) -> None:
+    body: dict[str, Any] = {"filter": {"lifecycle": ["at_risk", "dormant"]}, "scenario": "win_back"}
+    reply = AudienceReply.model_validate(server.post("/v1/audiences", body).json())
+    assert reply.counts.included == len(reply.included) > 0 and reply.counts.excluded == len(reply.excluded) > 0
+    file = server.post("/v1/audiences", body | {"profile": "excel-ja"})
+    assert file.headers["content-type"] == "text/csv; charset=windows-31j"
+    rows = file.content.decode("cp932").splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == [f'"\'{one.customer_id}"' for one in reply.included]
+    assert server.refusal("/v1/audiences", body | {"filter": {"tir": 1}}, 422).path == "filter.tir"
 
 
 def test_the_release_that_answers_is_told(server: Server) -> None:

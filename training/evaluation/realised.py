@@ -30,7 +30,8 @@ def realised(
     Parameters
     ----------
     scores
-        The night's ``customer_scores``: ``customer_id``, ``churn_probability``, ``churn_band``, ``subscription_active``.
+        The night's ``customer_scores``: ``customer_id``, ``churn_probability``, ``churn_band`` and
+        ``subscription_active``.
     offers
         The night's ``offer_allocations``: ``customer_id``, ``state``, ``arm``, ``guards_failed``, ``net_value``.
     until

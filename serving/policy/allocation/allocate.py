@@ -1,4 +1,4 @@
-"""Who gets what tonight: at most one action for each customer, so that what the budgets and capacities allow earns most.
+"""Who gets what tonight: at most one action each, so that what budgets and capacities allow earns most.
 
 Service and surveys are due: they are settled first and never weighed against money. What is left of the budgets goes
 where it earns most, by a price for each limit (``prices``) and a repair of the few wishes that do not fit together
@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from serving.policy.bids import Flags, Indices, Numbers, classes, gather
-from serving.policy.owed import settle
-from serving.policy.prices import search
-from serving.policy.repair import fill_up, in_turn, short, wishes
+from serving.policy.allocation.bids import NO_RANK, Flags, Indices, Numbers, classes, gather
+from serving.policy.allocation.owed import settle
+from serving.policy.allocation.prices import search
+from serving.policy.allocation.repair import fill_up, in_turn, short, wishes
 
 # A price that keeps out what there is nothing left for lies this much above what would do: a sum may round.
 ABOVE = 1 + 1e-9
@@ -103,7 +103,8 @@ def allocate(
     chosen, bound_by = settle(customer, rank, due, value, uses, room, n)
 
     first = classes(np.searchsorted(customer, np.arange(n + 1)), rank, due, value)
-    competes = (rank == first[customer]) & ~due & (value > 0) & (chosen < 0)[customer]
+    first[chosen >= 0] = NO_RANK
+    competes = (rank == first[customer]) & ~due & (value > 0)
     too_large = _too_large(uses, room, len(customer))
     bids = gather(np.flatnonzero(competes & (too_large < 0)), customer, value, uses, room)
     left = room[bids.tight]
@@ -114,11 +115,12 @@ def allocate(
     earning = bids.pair[taken[taken >= 0]]
     chosen[customer[earning]] = earning
 
+    kept_out = np.flatnonzero(competes & (too_large >= 0))
+    has = np.where(chosen >= 0, np.append(value, 0.0)[chosen], 0.0)
+    missed = kept_out[value[kept_out] > has[customer[kept_out]]]
+    bound_by[missed] = too_large[missed]
     by = short(bids, tight_prices, taken, left)
     bound_by[bids.pair[by >= 0]] = bids.tight[by[by >= 0]]
-    kept_out = np.flatnonzero(competes & (too_large >= 0))
-    missed = kept_out[value[kept_out] > _at(chosen, value)[customer[kept_out]]]
-    bound_by[missed] = too_large[missed]
 
     prices = np.zeros(len(limits))
     prices[bids.tight] = tight_prices
@@ -164,7 +166,8 @@ def decide(
     >>> [decide(np.zeros(2, int), none, np.array([90.0, 40]), unit, np.array([price])) for price in (40.0, 60.0)]
     [0, 1]
     """
-    fits = np.ones(len(value), np.bool_) if left is None else (use <= np.maximum(left, 0)).all(axis=1)
+    room = np.full(len(prices), np.inf) if left is None else np.maximum(left, 0.0)
+    fits: Flags = np.logical_and.reduce(use <= room, axis=1)
     for pair in np.argsort(rank, kind="stable"):
         if due[pair] and fits[pair]:
             return int(pair)
@@ -198,13 +201,6 @@ def _too_large(uses: Sequence[Numbers], room: Numbers, m: int) -> Indices:
     return by
 
 
-def _at(chosen: Indices, value: Numbers) -> Numbers:
-    """Give the value of each customer's choice, 0 for nothing."""
-    has = np.zeros(len(chosen))
-    has[chosen >= 0] = value[chosen[chosen >= 0]]
-    return has
-
-
 def _close(
     prices: Numbers,
     kept_out: Indices,
@@ -225,7 +221,7 @@ def _close(
             continue
         pairs = kept_out[over]
         beyond = value[pairs] - keeps[over]
-        for priced in np.flatnonzero(prices):
+        for priced in np.flatnonzero(prices).tolist():
             beyond = beyond - prices[priced] * uses[priced][pairs]
         prices[k] = max(0.0, float((beyond / use[pairs]).max())) * ABOVE
 

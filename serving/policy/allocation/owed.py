@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from serving.policy.bids import Flags, Indices, Numbers
+from serving.policy.allocation.bids import Flags, Indices, Numbers
 
 
 def settle(
