@@ -127,11 +127,15 @@ def coupons_all_through_the_weeks_before_a_sale(rules: Rules) -> None:
 
 
 def coupons_again_and_again(rules: Rules) -> None:
-    rules["offers"]["cpn_500"] = {"type": "coupon", "value": 100, "margin_floor": 0.5, "lift": [0.8, 0.9, 1.0]}
+    rules["offers"]["cpn_500"] = {"type": "coupon", "value": 100, "margin_floor": 0.55, "lift": [0.8, 0.9, 1.0]}
     del scenario(rules, "win_back")["ladder"]
     scenario(rules, "win_back").update(offers=["cpn_500"], who={}, priority=0)
     rules["pressure"] |= {"content_share": None, "would_buy_anyway": {"p_order_without": 0.3}}
     rules["budget"] = {}
+
+
+def refills_for_everybody(rules: Rules) -> None:
+    scenario(rules, "refill").update(window=["-40d", "10d"], who={}, priority=0)
 
 
 def mail_rests_all_day(rules: Rules) -> None:
@@ -166,7 +170,7 @@ def one_question_of_any_kind(rules: Rules) -> None:
 
 
 def gifts_for_everybody(rules: Rules) -> None:
-    rules["offers"]["sample_serum"] |= {"cost": 150, "channel": "email", "stock": 500, "max_share_of_order": 0.1}
+    rules["offers"]["sample_serum"] |= {"cost": 60, "channel": "email", "stock": 500, "max_share_of_order": 0.1}
     rules["offers"]["sample_serum"] |= {"lift": [0.3, 0.4, 0.5]}
     del scenario(rules, "win_back")["ladder"]
     scenario(rules, "win_back").update(offers=["sample_serum"], who={})
@@ -195,6 +199,7 @@ def only_service_is_written(shop: Shop) -> bool:
         (reviews_earn_what_pays, lambda shop: not kinds(shop)["review_request"]),
         (coupons_all_through_the_weeks_before_a_sale, lambda shop: all(m.incentive != "coupon" for m in shop.log)),
         (coupons_again_and_again, lambda shop: any(m.incentive == "coupon" for m in sent(shop))),
+        (refills_for_everybody, lambda shop: kinds(shop)["replenishment"]),
         (mail_rests_all_day, lambda shop: kinds(shop)["thanks"]),
         (calls_in_quiet_hours_only, lambda shop: all(m.channel != "phone" for m in shop.log)),
         (nobody_may_be_written_to, only_service_is_written),
