@@ -188,17 +188,26 @@ def _balance(
     arm: NDArray[np.intp],
     offers: tuple[str, ...],
 ) -> tuple[tuple[Balance, ...], Flags]:
-    """Look at each campaign and offer; give the findings, and for each contact and offer whether a draw decided."""
-    found, is_drawn = [], np.zeros((len(frame), len(offers)), np.bool_)
-    group = _large_enough(frame)
-    for name in sorted(set(group.tolist())):
-        here = group == name
-        for nth, offer in enumerate(offers, start=1):
-            who = here & ((arm == 0) | (arm == nth))
-            one = _told_apart(x[who], customer[who], block[who], arm[who] == nth)
-            if one is not None:
-                found.append(Balance(name.strip(), offer, *one, int(who.sum())))
-                is_drawn[here, nth - 1] = found[-1].is_drawn
+    """Look at each campaign and offer; give the findings, and for each contact and offer whether a draw decided.
+
+    Campaigns of one scenario that pass alone are looked at together as well: many small ones hide what one shows.
+    """
+    found: list[Balance] = []
+    is_drawn = np.zeros((len(frame), len(offers)), np.bool_)
+
+    def look(name: str, here: Flags, nth: int) -> None:
+        who = here & ((arm == 0) | (arm == nth))
+        one = _told_apart(x[who], customer[who], block[who], arm[who] == nth)
+        if one is not None:
+            found.append(Balance(name, offers[nth - 1], *one, int(who.sum())))
+        is_drawn[here, nth - 1] = one is not None and found[-1].is_drawn
+
+    campaign, scenario = _large_enough(frame), frame.campaign.str.partition(" ")[2].to_numpy(str)
+    for nth in range(1, 1 + len(offers)):
+        for name in sorted(set(campaign.tolist())):
+            look(name.strip(), campaign == name, nth)
+        for name in sorted(set(scenario.tolist())):
+            look(f"{name} (all)", (scenario == name) & is_drawn[:, nth - 1], nth)
     return tuple(found), is_drawn
 
 

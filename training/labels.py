@@ -123,8 +123,8 @@ def ordered_after(
 
     Returns
     -------
-    DataFrame, sorted: ``as_of_day``, ``customer_id``, ``ordered`` (0 or 1); contacts whose window is not over are
-        left out.
+    DataFrame, sorted: ``as_of_day``, ``customer_id``, ``ordered`` (0 or 1), and the window's net ``revenue`` and
+        ``discount`` of the days with a kept order; contacts whose window is not over are left out.
     """
     days = tuple(int(day) for day in sorted(contacts.as_of_day.unique()))
     with duckdb.connect() as con:
@@ -135,17 +135,22 @@ def ordered_after(
             """
             WITH over AS (FROM contacts WHERE as_of_day + $w < $until),
             later AS (
-                SELECT as_of_day, person(as_of_day, r.customer_id) AS customer_id, day, orders, orders_is_subscription
+                SELECT as_of_day, person(as_of_day, r.customer_id) AS customer_id, day, orders, orders_is_subscription,
+                       revenue, discount
                 FROM (SELECT DISTINCT as_of_day FROM over)
                 JOIN read_parquet($parts) r ON day >= as_of_day AND day <= as_of_day + $w AND known_on <= as_of_day + $w
             ), kept AS (
-                SELECT as_of_day, customer_id
+                SELECT as_of_day, customer_id, sum(revenue) AS revenue, sum(discount) AS discount
                 FROM later LEFT JOIN (SELECT *, true AS subscribes FROM subscribers) USING (as_of_day, customer_id)
                 GROUP BY as_of_day, customer_id, day
                 HAVING sum(orders - CASE WHEN subscribes THEN orders_is_subscription ELSE 0 END) > 0
+            ), each AS (
+                SELECT as_of_day, customer_id, sum(revenue)::DOUBLE AS revenue, sum(discount)::DOUBLE AS discount
+                FROM kept GROUP BY ALL
             )
-            SELECT as_of_day, customer_id, (kept.customer_id IS NOT NULL)::DOUBLE AS ordered
-            FROM over LEFT JOIN (SELECT DISTINCT * FROM kept) kept USING (as_of_day, customer_id) ORDER BY ALL
+            SELECT as_of_day, customer_id, (each.revenue IS NOT NULL)::DOUBLE AS ordered,
+                   coalesce(revenue, 0) AS revenue, coalesce(discount, 0) AS discount
+            FROM over LEFT JOIN each USING (as_of_day, customer_id) ORDER BY ALL
             """,
             {"parts": [str(path) for path in shop.parts("days")], "w": window_days, "until": observed_until},
         ).df()
