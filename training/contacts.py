@@ -85,7 +85,8 @@ def contacted(shop: Shop, before: int, until: int) -> pd.DataFrame:
     -------
     DataFrame, sorted by ``as_of_day`` (the contact's business day) and ``customer_id`` (the person as of then)
         ``campaign`` (campaign and scenario), ``offer`` (``none`` without one), ``channel`` (empty where nobody says),
-        ``withheld``. Who had several contacts on one day is left out: what moved them is not known.
+        ``withheld``, ``cost`` of the message. Who had several contacts on one day is left out: what moved them is
+        not known.
     """
     parts = [str(path) for path in shop.parts("contacts")]
     with duckdb.connect() as con:
@@ -98,7 +99,8 @@ def contacted(shop: Shop, before: int, until: int) -> pd.DataFrame:
                 SELECT day AS as_of_day, person(day, customer_id) AS customer_id,
                        coalesce(campaign_id, '') || ' ' || coalesce(scenario, '') AS campaign,
                        coalesce(offer_id, $none) AS offer, coalesce(channel, '') AS channel,
-                       coalesce(withheld, false) AS withheld, offer_id IS NOT NULL AS says_offer
+                       coalesce(withheld, false) AS withheld, offer_id IS NOT NULL AS says_offer,
+                       cost::DOUBLE AS cost
                 FROM read_parquet($parts, union_by_name = true) WHERE day < $before AND known_on < $until
             )
             FROM rows QUALIFY count(*) OVER (PARTITION BY as_of_day, customer_id) = 1
@@ -106,6 +108,18 @@ def contacted(shop: Shop, before: int, until: int) -> pd.DataFrame:
             """,
             {"parts": parts, "before": before, "until": until, "none": NO_OFFER},
         ).df()
+
+
+def margin_share(shop: Shop, until: int) -> float:
+    """Give what is left of revenue before discounts once the goods are paid; 1 where no line says their cost."""
+    with duckdb.connect() as con:
+        row = con.execute(
+            "SELECT sum(cost)::DOUBLE / nullif(sum(revenue + coalesce(discount, 0)), 0)::DOUBLE"
+            " FROM read_parquet(?, union_by_name = true)"
+            " WHERE cost IS NOT NULL AND quantity > 0 AND revenue > 0 AND known_on < ?",
+            [[str(path) for path in shop.parts("order_lines")], until],
+        ).fetchone()
+    return 1.0 if row is None or row[0] is None else float(min(1.0, max(0.0, 1 - row[0])))
 
 
 def _of_the_fullest_days(rows: pd.DataFrame) -> pd.DataFrame:

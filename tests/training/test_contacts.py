@@ -4,6 +4,7 @@ A long run is the same with more customers and with the simulator's own effects:
 OKAERI_EFFECTS_STRENGTH=1.
 """
 
+import itertools
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,9 +15,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from features.door.ingest import ingest
 from features.door.mapping_file import load_mapping, mapping_path
+from features.errors import Refused
 from features.home import Home
 from features.shop import Shop, open_shop
 from features.simulate import catalogue, simulate
@@ -24,7 +29,8 @@ from tests.worlds import Toy, at, number
 from training import contacts
 from training.contacts import OBSERVED, RANDOMISED, Found, find_contacts
 from training.dataset import KEYS, Past, observation_end
-from training.evaluation.profit import choices
+from training.evaluation import contacts as judging
+from training.evaluation.profit import best_within, choices
 from training.labels import ordered_after
 from training.models.effects import Effects, Moved
 from training.models.parameters import Trees
@@ -232,3 +238,41 @@ def test_nothing_is_learnt_without_a_control_group(simulated, monkeypatch):
     monkeypatch.setattr(contacts, "contacted", lambda *a: real(*a).assign(withheld=False))
     found = find_contacts(simulated.past, observation_end(simulated.shop))
     assert (found.drawn, found.why_not) == (None, "no campaign withheld its message from anybody")
+
+
+def test_judged_on_its_own_draws_the_learned_choice_earns_most(simulated, monkeypatch):
+    """By doubly robust values, without any truth, and about what the truth says of it."""
+    monkeypatch.setattr(judging, "RESAMPLES", 20)
+    rows, notes = judging.judge_contacts(simulated.found, MARGIN_SHARE)
+    profit = {row.method: row for row in rows if row.metric == "profit_at_budget"}
+    assert set(profit) == {"okaeri", "everyone", "highest_churn_first", "response_model", "random"}
+    assert all(profit["okaeri"].value > row.value for name, row in profit.items() if name != "okaeri")
+    assert profit["okaeri"].low > 0
+    arms = {row.slice for row in rows if row.metric == "qini"}
+    assert arms == set(VALUES)
+    means = {row.slice: row.value for row in rows if (row.method, row.metric) == ("constant", "uplift_at_30pct")}
+    for offer in VALUES:
+        true = (simulated.with_truth[f"p_order_{offer}"] - simulated.with_truth.p_order_without).mean()
+        assert means[offer] == pytest.approx(true, abs=0.035)
+    assert "heterogeneity" in notes[0] and "0.60" in notes[1] and "fair draw" in notes[2]
+
+
+def test_a_shop_without_a_draw_is_not_judged():
+    with pytest.raises(Refused, match="uplift: no contacts are known"):
+        judging.judge_contacts(Found(None, "no contacts are known"), 1.0)
+
+
+@given(
+    net=arrays(np.float64, (5, 3), elements=st.integers(-5, 20)),
+    cost=arrays(np.float64, (5, 3), elements=st.integers(1, 9)),
+    budget=st.integers(0, 30),
+)
+def test_a_choice_stays_within_the_budget_and_misses_the_best_by_one_contact_at_most(net, cost, budget):
+    chosen = best_within(net, cost, budget)
+    spent = sum(cost[at, c - 1] for at, c in enumerate(chosen) if c)
+    earned = sum(net[at, c - 1] for at, c in enumerate(chosen) if c)
+    every = itertools.product(range(4), repeat=5)
+    totals = [[sum(m[at, c - 1] for at, c in enumerate(one) if c) for m in (net, cost)] for one in every]
+    best = max(value for value, paid in totals if paid <= budget)
+    assert spent <= budget
+    assert earned >= best - max(net.max(), 0)

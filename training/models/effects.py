@@ -115,6 +115,15 @@ class Effects:
         """Tell of each arm whether its effect was randomised or only observed."""
         return tuple(arm.evidence for arm in self.arms_)
 
+    def summary(self) -> dict[str, Any]:
+        """Say what was found, as reports show it: the mean effect of each arm with its interval, and the leaning."""
+        arms = [
+            {"low": arm.effect - Z * arm.error, "high": arm.effect + Z * arm.error}
+            | {name: getattr(arm, name) for name in ("offer", "channel", "evidence", "effect", "n", "n_alone")}
+            for arm in self.arms_
+        ]
+        return {"window_days": self.window_days, "leaning": self.leaning.kind, "arms": arms}
+
     @classmethod
     def fit(cls, drawn: Drawn) -> "Effects":
         """Learn from contacts that were drawn; customers may stand in several."""
