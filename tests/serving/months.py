@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from features.calendar import BusinessCalendar, day_number
-from serving.policy.candidates import Worth
+from serving.policy.candidates import Worth, fixed_cost
 from serving.policy.decisions import Decisions, Purse, decide
 from serving.policy.limits import spent
 from serving.policy.moment import Moment
@@ -103,6 +103,13 @@ class Message:
     known_revenue: float  # mean of an order day, when it was decided
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes what stands twice twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 @dataclass
 class Shop:
     """A world, its policy and everything sent so far."""
@@ -114,7 +121,7 @@ class Shop:
     log: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.policy: Policy = parse_policy(yaml.safe_dump(self.rules, allow_unicode=True).encode(), "the policy")
+        self.policy: Policy = parse_policy(yaml.dump(self.rules, Dumper=_Plain, allow_unicode=True).encode(), "the policy")
 
     @property
     def calendar(self) -> BusinessCalendar:
@@ -433,10 +440,20 @@ def ask(shop: Shop, told: Known, moment: Moment, purse: Purse, late: Sequence[st
 
 def purse_of(shop: Shop, day: int) -> Purse:
     """Add up what is spent before a night from the log."""
-    rows = [(m.at, m.cost, m.offer, m.channel, m.is_withheld) for m in shop.log]
-    frame = pd.DataFrame(rows, columns=["at", "cost", "offer_id", "channel", "withheld"]).astype(
-        {"at": float, "cost": float, "offer_id": object, "channel": object, "withheld": bool}
-    )
+    now = shop.calendar.start(day).timestamp()
+    kinds = {"at": float, "cost": float, "offer_id": object, "channel": object, "withheld": bool, "redeemed_at": float}
+    rows = [
+        (
+            m.at,
+            fixed_cost(shop.policy, m.offer, m.channel),  # type: ignore[arg-type]
+            m.offer,
+            m.channel,
+            m.is_withheld,
+            m.redeemed_at if m.redeemed_at < now else nan,
+        )
+        for m in shop.log
+    ]
+    frame = pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
     pools = {name: 5 - sum(m.offer == name and not m.is_withheld for m in shop.log) for name in shop.policy.offers}
     return Purse(spent(frame, shop.policy, shop.calendar, day), pools)
 

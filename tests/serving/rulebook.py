@@ -501,6 +501,21 @@ def first_time_buyers_only(shop: Shop, m: Message, earlier: list[Message]) -> bo
 # ---- all messages together
 
 
+def bound(shop: Shop, m: Message, now: float) -> float:
+    """Give what an earlier message has cost or may still: a coupon in full while it can be used, or once it was."""
+    offer = shop.rules["offers"].get(m.offer or "", {})
+    kind, value = offer.get("type"), offer.get("value", 0.0)
+    used = offer.get("redemption", 1.0)
+    fixed = shop.rules["channels"][m.channel].get("cost", 0.0) + offer.get("cost", 0.0)
+    if kind == "points":
+        return float(fixed + value * used)
+    if "percent" in offer:
+        value = offer.get("min_spend", 0.0) * offer["percent"] / 100
+    ends = m.at + span(offer["expires"]) if "expires" in offer else float("inf")
+    is_open = ends > now or m.redeemed_at < now
+    return float(fixed + (value * used if is_open else 0.0))
+
+
 def totals(shop: Shop) -> Iterator[str]:
     """Name each night, month or offer of which more was used than there is."""
     budget, sent = shop.rules.get("budget", {}), [m for m in shop.log if not m.is_withheld]
@@ -509,8 +524,12 @@ def totals(shop: Shop) -> Iterator[str]:
     for m in sent:
         month = business_date(shop, m).strftime("%Y-%m")
         nights[m.day] += m.cost
-        months[month] += m.cost
-        by_offer[month, m.offer] += m.cost
+        tonights = [n for n in sent if n.day == m.day]
+        before = [n for n in sent if n.day < m.day and business_date(shop, n).strftime("%Y-%m") == month]
+        now = shop.calendar.start(m.day).timestamp()
+        months[m.day] = sum(bound(shop, n, now) for n in before) + sum(n.cost for n in tonights)
+        theirs = [[n for n in some if n.offer == m.offer] for some in (before, tonights)]
+        by_offer[m.day, m.offer] = sum(bound(shop, n, now) for n in theirs[0]) + sum(n.cost for n in theirs[1])
         calls[m.day, m.channel] += 1
         quota[month, m.channel] += 1
         given[m.offer] += 1
