@@ -242,7 +242,8 @@ def test_nothing_is_learnt_without_a_control_group(simulated, monkeypatch):
 
 def test_judged_on_its_own_draws_the_learned_choice_earns_most(simulated, monkeypatch):
     """By doubly robust values, without any truth, and about what the truth says of it."""
-    monkeypatch.setattr(judging, "RESAMPLES", 20)
+    monkeypatch.setattr(judging, "RESAMPLES", 10)
+    monkeypatch.setattr(judging, "FOLDS", 2)
     rows, notes = judging.judge_contacts(simulated.found, MARGIN_SHARE)
     profit = {row.method: row for row in rows if row.metric == "profit_at_budget"}
     assert set(profit) == {"okaeri", "everyone", "highest_churn_first", "response_model", "random"}
