@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.identity import persons, teach
+from features.messages import contacts_sql
 from features.shop import Shop
-from features.sql import sql_paths
 
 GLOBAL = "global"  # the experiment of all that is done against nothing
 ARMS = ("treatment", "control")
@@ -42,7 +42,7 @@ def assignments(shop: Shop, day: int, window_days: int, is_global_control: IsCon
         of the first decision), ``day`` (its business day), ``is_ours`` (it was decided by the policy's draw) and
         ``cost`` (of messages sent, currency).
     """
-    if not shop.parts("contacts"):
+    if contacts_sql(shop) is None:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in zip(COLUMNS, "OOOdl?d", strict=True)})
     with duckdb.connect() as con:
         teach(con, persons(shop, (day,)).merged)
@@ -58,7 +58,7 @@ def _read(con: duckdb.DuckDBPyConnection, shop: Shop, day: int) -> None:
         f" SELECT coalesce(scenario, campaign_id) AS experiment, person({day}, customer_id) AS person, customer_id,"
         ' epoch("at") AS decided_at, day, contact_id, decision_id IS NOT NULL AS is_ours,'
         " coalesce(withheld, false) AS is_withheld, CASE WHEN withheld THEN 0 ELSE coalesce(cost, 0) END AS cost"
-        f" FROM read_parquet({sql_paths(shop.parts('contacts'))}, union_by_name = true)"
+        f" FROM ({contacts_sql(shop)})"
         f" WHERE day < {day} AND known_on < {day} AND coalesce(scenario, campaign_id) IS NOT NULL"
     )
 

@@ -8,14 +8,15 @@ LOOK_BACK_DAYS = 365
 
 
 def margin_share(shop: Shop, day: int, look_back_days: int = LOOK_BACK_DAYS) -> float | None:
-    """Give the margin of kept goods, as a share of what was paid for them, known before business day ``day``.
+    """Give the margin of goods as a share of their price before discounts, as known before business day ``day``.
 
     Of the lines of the last ``look_back_days`` that name a cost; ``None`` where none does.
     """
     parts = [str(path) for path in shop.parts("order_lines")]
     with duckdb.connect() as con:
         row = con.execute(
-            "SELECT sum(cost)::DOUBLE, sum(revenue)::DOUBLE FROM read_parquet(?, union_by_name = true)"
+            "SELECT sum(cost)::DOUBLE, sum(revenue + coalesce(discount, 0))::DOUBLE"
+            " FROM read_parquet(?, union_by_name = true)"
             " WHERE cost IS NOT NULL AND quantity > 0 AND revenue > 0 AND day >= ? AND day < ? AND known_on < ?",
             [parts, day - look_back_days, day, day],
         ).fetchone()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import catalog
-from serving.policy.candidates import Lifts, Worth
+from serving.policy.candidates import Lift, Worth
 from serving.policy.decisions import Decisions, Night, Purse, decide
 from serving.policy.moment import Moment
 from serving.policy.rules import Lifecycle, Policy
@@ -194,9 +194,21 @@ def _further_facts(
     }
 
 
-def _lifts(release: Release, features: Mapping[str, Matrix], scored: Flags) -> Lifts:
-    """Ask what the shop's own experiments have shown of each offer; nothing where there were none."""
-    return {}
+def _lifts(release: Release, features: Mapping[str, Matrix], scored: Flags) -> dict[tuple[str, str, str], Lift]:
+    """Ask what the shop's own experiments have shown of each offer, in the scenarios whose contacts they were."""
+    effects = release.models.effects
+    if effects is None or not scored.any():
+        return {}
+    said = effects.predict({name: features[name][scored] for name in effects.features})
+    without = _spread(said.p_without, scored)
+    effect, low, high = (_spread(part, scored) for part in said[1:])
+    return {
+        (scenario, offer, channel): Lift(
+            without, effect[:, nth], low[:, nth], high[:, nth], effects.evidence[nth], effects.window_days
+        )
+        for nth, (offer, channel) in enumerate(effects.arms)
+        for scenario in effects.scenarios
+    }
 
 
 def _predict(features: dict[str, Matrix], scored: Flags, release: Release) -> tuple[Predicted, Matrix | None]:

@@ -10,10 +10,10 @@ from features.calendar import day_number
 from features.door.mapping import nearest
 from features.errors import BadInput, Refused
 from features.home import Home
+from features.margin import margin_share
 from features.shop import Shop
 from features.traits import traits
 from training import registry
-from training.contacts import margin_share
 from training.dataset import FEWEST_IN_SLICE, Past, horizon_days
 from training.evaluation.churn import judge_churn
 from training.evaluation.contacts import judge_contacts
@@ -120,7 +120,7 @@ def backtest_contacts(home: Home, shop: Shop) -> Backtested:
     until = last_day(shop)
     tracked = {"shop": shop.name, "protocol": CROSS_FITTING, "data_snapshot": shop.version}
     with registry.explained(home), registry.run(home, f"backtest uplift {shop.name}", tracked, "backtest"):
-        rows, notes = judge_contacts(past_contacts(Past(shop, until), until), margin_share(shop, until))
+        rows, notes = judge_contacts(past_contacts(Past(shop, until), until), margin_share(shop, until) or 1.0)
         registry.log_report(as_rows(rows), {})
     return Backtested(rows, (), {}, notes)
 

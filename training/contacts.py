@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 
 from features import catalog
 from features.identity import persons, teach
+from features.messages import contacts_sql
 from features.shop import Shop
 from training.dataset import KEYS, Past
 from training.models.linear import Linear
@@ -63,7 +64,7 @@ class Balance:
 
 def find_contacts(past: Past, until: int, window_days: int = WINDOW_DAYS) -> Found:
     """Find what may be learnt from the contacts whose window is over at business day ``until``."""
-    if not past.shop.parts("contacts"):
+    if contacts_sql(past.shop) is None:
         return Found(None, "no contacts are known")
     rows = contacted(past.shop, until - window_days, until)
     rows = _of_the_fullest_days(rows)
@@ -88,38 +89,27 @@ def contacted(shop: Shop, before: int, until: int) -> pd.DataFrame:
         ``withheld``, ``cost`` of the message. Who had several contacts on one day is left out: what moved them is
         not known.
     """
-    parts = [str(path) for path in shop.parts("contacts")]
+    told = contacts_sql(shop)
+    assert told is not None  # as `find_contacts` asks
     with duckdb.connect() as con:
-        query = "SELECT DISTINCT day FROM read_parquet(?) WHERE day < ?"
-        days = [int(row[0]) for row in con.execute(query, [parts, before]).fetchall()]
+        query = f"SELECT DISTINCT day FROM ({told}) WHERE day < ?"
+        days = [int(row[0]) for row in con.execute(query, [before]).fetchall()]
         teach(con, persons(shop, tuple(days)).merged)
         return con.execute(
-            """
+            f"""
             WITH rows AS (
                 SELECT day AS as_of_day, person(day, customer_id) AS customer_id,
-                       coalesce(campaign_id, '') || ' ' || coalesce(scenario, '') AS campaign,
+                       coalesce(campaign_id, '') || ' ' || coalesce(scenario, '') AS campaign, scenario,
                        coalesce(offer_id, $none) AS offer, coalesce(channel, '') AS channel,
                        coalesce(withheld, false) AS withheld, offer_id IS NOT NULL AS says_offer,
                        cost::DOUBLE AS cost
-                FROM read_parquet($parts, union_by_name = true) WHERE day < $before AND known_on < $until
+                FROM ({told}) WHERE day < $before AND known_on < $until
             )
             FROM rows QUALIFY count(*) OVER (PARTITION BY as_of_day, customer_id) = 1
             ORDER BY as_of_day, customer_id
             """,
-            {"parts": parts, "before": before, "until": until, "none": NO_OFFER},
+            {"before": before, "until": until, "none": NO_OFFER},
         ).df()
-
-
-def margin_share(shop: Shop, until: int) -> float:
-    """Give what is left of revenue before discounts once the goods are paid; 1 where no line says their cost."""
-    with duckdb.connect() as con:
-        row = con.execute(
-            "SELECT sum(cost)::DOUBLE / nullif(sum(revenue + coalesce(discount, 0)), 0)::DOUBLE"
-            " FROM read_parquet(?, union_by_name = true)"
-            " WHERE cost IS NOT NULL AND quantity > 0 AND revenue > 0 AND known_on < ?",
-            [[str(path) for path in shop.parts("order_lines")], until],
-        ).fetchone()
-    return 1.0 if row is None or row[0] is None else float(min(1.0, max(0.0, 1 - row[0])))
 
 
 def _of_the_fullest_days(rows: pd.DataFrame) -> pd.DataFrame:
@@ -168,8 +158,15 @@ def _drawn(frame: pd.DataFrame, offers: tuple[str, ...], names: tuple[str, ...],
     chance = chance / np.maximum(chance.sum(axis=1, keepdims=True), 1e-9)
     channel = frame.channel.to_numpy(str)
     y = frame.ordered.to_numpy(np.float64)
-    drawn = Drawn(x, names, customer, arm, offers, chance, channel, y, tuple(evidence), window_days).of(usable)
+    drawn = Drawn(
+        x, names, customer, arm, offers, chance, channel, y, tuple(evidence), window_days, scenarios_in(frame)
+    ).of(usable)
     return Found(drawn, "", frame[usable].reset_index(drop=True), balance)
+
+
+def scenarios_in(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Name the scenarios whose contacts these are, sorted."""
+    return tuple(sorted({str(name) for name in frame.scenario.dropna()}))
 
 
 def _blocks(frame: pd.DataFrame) -> NDArray[np.intp]:

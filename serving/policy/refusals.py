@@ -11,6 +11,7 @@ from serving.policy.columns import ANCHOR
 from serving.policy.due import WHO, who_of
 from serving.policy.filters import Condition, Filter, names
 from serving.policy.findings import Reason, Setting, said
+from serving.policy.guards import STANDING
 from serving.policy.possible import impossible_lives, is_possible
 from serving.policy.rules import GIFT_SMALL, MONEY, Lifecycle, Offer, Policy, Scenario
 from serving.policy.spans import DAY
@@ -236,8 +237,9 @@ def _tier_reasons(aim: Aim, name: str) -> Iterator[Reason]:
     if aim.scenario.offers_by_tier:
         if not given & set(aim.tiers):
             yield Reason("no_tier", why.NO_TIER)
-    elif aim.tiers and aim.needs_tier and all(name in lv.perks for lv in levels if lv.id in aim.tiers):
-        yield Reason("perk_anyway", why.PERK, is_soft=True)
+    elif aim.policy.offers[name].type in STANDING and aim.tiers and aim.needs_tier:
+        if all(name in level.perks for level in levels if level.id in aim.tiers):
+            yield Reason("perk_anyway", why.PERK, is_soft=True)
 
 
 def _pressure_reasons(aim: Aim, offer: Offer | None) -> Iterator[Reason]:

@@ -121,7 +121,9 @@ class Shop:
     log: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.policy: Policy = parse_policy(yaml.dump(self.rules, Dumper=_Plain, allow_unicode=True).encode(), "the policy")
+        self.policy: Policy = parse_policy(
+            yaml.dump(self.rules, Dumper=_Plain, allow_unicode=True).encode(), "the policy"
+        )
 
     @property
     def calendar(self) -> BusinessCalendar:

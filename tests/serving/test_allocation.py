@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.policy.allocation import Limit, allocate, prices
+from serving.policy.allocation import Limit, allocate, best_at_prices, priced_at, prices
 from serving.policy.allocation.bids import gather
 from serving.policy.allocation.repair import wishes
 from tests.serving.markets import ACTIONS, highs, market

@@ -320,12 +320,14 @@ def test_a_sale_in_the_days_without_coupons_before_another_is_told() -> None:
 
 
 def test_a_finding_says_its_line_how_grave_it_is_and_why() -> None:
-    assert report(found(SAMPLE), "hananone.yaml", "ja")[1] == (
+    wrong = found(changed("offers: [counselling], channels: [phone]", "offers: [ship_free], channels: [phone]"))
+    assert report(wrong, "hananone.yaml", "ja")[1] == (
         "hananone.yaml:59: 注意: 掘り起こし(休眠・離脱予兆)(vip_call)は一度も配信されません。"
         "対象の会員ランクが特典としてすでに持っています(TIER)"
     )
-    assert report(found(SAMPLE), "hananone.yaml", "en")[1] == (
-        "hananone.yaml:59: warning: Win-back (vip_call) can never fire: every tier it goes to has it as a perk anyway (TIER)"
+    assert report(wrong, "hananone.yaml", "en")[1] == (
+        "hananone.yaml:59: warning: Win-back (vip_call) can never fire: every tier it goes to has it as a perk anyway"
+        " (TIER)"
     )
 
 

@@ -104,6 +104,7 @@ class Effects:
     alone: tuple[float, float]  # shift and slope from ``wish`` to log-odds
     leaning: Leaning
     trees: lgb.Booster | None = None  # of the leaning, where it is theirs
+    scenarios: tuple[str, ...] = ()  # whose contacts were learnt from, and of whose it speaks
 
     @property
     def arms(self) -> tuple[tuple[str, str], ...]:
@@ -137,7 +138,7 @@ class Effects:
         leaning, booster = _lean(drawn, residual, wish)
         factors = _channels(drawn, expected, means.value)
         arms = _arms(drawn, means, sizes, factors)
-        return cls(drawn.names, arms, drawn.window_days, Response.fit(drawn), alone, leaning, booster)
+        return cls(drawn.names, arms, drawn.window_days, Response.fit(drawn), alone, leaning, booster, drawn.scenarios)
 
     def predict(self, columns: Mapping[str, Matrix]) -> Moved:
         """Answer from the columns of ``features``."""
@@ -166,7 +167,7 @@ class Effects:
             save_trees(self.trees, folder / "effects_leaning.txt")
         saved = {"features": list(self.features), "window_days": self.window_days, "alone": list(self.alone)}
         told: dict[str, Any] = {"arms": [asdict(arm) for arm in self.arms_], "leaning": asdict(self.leaning)}
-        told |= {"n_offers": self.response.n_offers}
+        told |= {"n_offers": self.response.n_offers, "scenarios": list(self.scenarios)}
         (folder / "effects.json").write_text(json.dumps(saved | told, sort_keys=True), encoding="utf-8")
 
     @classmethod
@@ -181,7 +182,16 @@ class Effects:
         arms = tuple(Arm(**arm) for arm in saved["arms"])
         booster = load_trees(folder / "effects_leaning.txt") if leaning.kind == TREES else None
         shift, slope = saved["alone"]
-        return cls(tuple(saved["features"]), arms, saved["window_days"], response, (shift, slope), leaning, booster)
+        return cls(
+            tuple(saved["features"]),
+            arms,
+            saved["window_days"],
+            response,
+            (shift, slope),
+            leaning,
+            booster,
+            tuple(saved["scenarios"]),
+        )
 
 
 def _calibrated(wish: Matrix, drawn: Drawn) -> tuple[tuple[float, float], Matrix]:

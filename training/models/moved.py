@@ -35,10 +35,12 @@ class Drawn:
     y: Matrix  # (n,): 1.0 if an order came within the window
     evidence: tuple[str, ...]  # per offer: randomised or observed
     window_days: int
+    scenarios: tuple[str, ...] = ()  # of which they are contacts
 
     def of(self, who: Flags) -> "Drawn":
         rows = {name: getattr(self, name)[who] for name in ("x", "customer", "arm", "chance", "channel", "y")}
-        return Drawn(names=self.names, offers=self.offers, evidence=self.evidence, window_days=self.window_days, **rows)
+        same = {name: getattr(self, name) for name in ("names", "offers", "evidence", "window_days", "scenarios")}
+        return Drawn(**same, **rows)
 
     @property
     def flags(self) -> Matrix:
