@@ -4,6 +4,7 @@ Each day the night decides from what was known at its start; what it chose goes 
 the day some customers are asked about live, at the night's prices and with what it left.
 """
 
+import json
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import pandas as pd
 import yaml
 
 from features.calendar import BusinessCalendar, day_number
-from serving.policy.candidates import Worth
+from serving.policy.candidates import Worth, fixed_cost
 from serving.policy.decisions import Decisions, Purse, decide
 from serving.policy.limits import spent
 from serving.policy.moment import Moment
@@ -114,7 +115,7 @@ class Shop:
     log: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.policy: Policy = parse_policy(yaml.safe_dump(self.rules, allow_unicode=True).encode(), "the policy")
+        self.policy: Policy = parse_policy(json.dumps(self.rules, ensure_ascii=False).encode(), "the policy")  # is YAML
 
     @property
     def calendar(self) -> BusinessCalendar:
@@ -433,12 +434,19 @@ def ask(shop: Shop, told: Known, moment: Moment, purse: Purse, late: Sequence[st
 
 def purse_of(shop: Shop, day: int) -> Purse:
     """Add up what is spent before a night from the log."""
-    rows = [(m.at, m.cost, m.offer, m.channel, m.is_withheld) for m in shop.log]
-    frame = pd.DataFrame(rows, columns=["at", "cost", "offer_id", "channel", "withheld"]).astype(
-        {"at": float, "cost": float, "offer_id": object, "channel": object, "withheld": bool}
-    )
-    pools = {name: 5 - sum(m.offer == name and not m.is_withheld for m in shop.log) for name in shop.policy.offers}
-    return Purse(spent(frame, shop.calendar, day), pools)
+    now, policy = shop.calendar.start(day).timestamp(), shop.policy
+    rows = [
+        (
+            m.at, fixed_cost(policy, m.offer, m.channel), m.offer, m.channel, m.is_withheld,
+            m.redeemed_at if m.redeemed_at < now else nan,
+        )
+        for m in shop.log
+    ]  # fmt: skip
+    names = ["at", "cost", "offer_id", "channel", "withheld", "redeemed_at"]
+    kinds = dict(zip(names, (float, float, object, object, bool, float), strict=True))
+    frame = pd.DataFrame(rows, columns=names).astype(kinds)
+    pools = {name: 5 - sum(m.offer == name and not m.is_withheld for m in shop.log) for name in policy.offers}
+    return Purse(spent(frame, policy, shop.calendar, day), pools)
 
 
 def live(

@@ -296,7 +296,7 @@ def nothing_unknown_is_taken_for_a_yes(shop: Shop, m: Message, earlier: list[Mes
         or (asks(m) and "shipments" in late)
         or (is_selling(m) and "order_lines" in late)
         or (m.kind == "replenishment" and "subscriptions" in late)
-        or (m.channel == "line" and {"customers", "responses"} & set(late))
+        or (talks and "responses" in late)
     )
 
 
@@ -503,22 +503,16 @@ def first_time_buyers_only(shop: Shop, m: Message, earlier: list[Message]) -> bo
 
 def totals(shop: Shop) -> Iterator[str]:
     """Name each night, month or offer of which more was used than there is."""
-    budget, sent = shop.rules.get("budget", {}), [m for m in shop.log if not m.is_withheld]
-    nights, months, by_offer = Counter[Any](), Counter[Any](), Counter[Any]()
-    calls, quota, given, tonight = Counter[Any](), Counter[Any](), Counter[Any](), Counter[Any]()
-    for m in sent:
-        month = business_date(shop, m).strftime("%Y-%m")
+    budget, all_sent = shop.rules.get("budget", {}), [m for m in shop.log if not m.is_withheld]
+    nights, calls, quota, given, tonight = (Counter[Any]() for _ in range(5))
+    for m in all_sent:
         nights[m.day] += m.cost
-        months[month] += m.cost
-        by_offer[month, m.offer] += m.cost
         calls[m.day, m.channel] += 1
-        quota[month, m.channel] += 1
+        quota[month_of(shop, m), m.channel] += 1
         given[m.offer] += 1
         tonight[m.day, m.offer] += 1
     limits: list[tuple[str, Counter[Any], Callable[[Any], float | None]]] = [
         ("budget per night", nights, lambda _: budget.get("per_night")),
-        ("budget per month", months, lambda _: budget.get("per_month")),
-        ("budget per offer", by_offer, lambda key: budget.get("per_offer", {}).get(key[1])),
         ("calls a night", calls, lambda key: shop.rules["channels"][key[1]].get("per_night")),
         ("quota a month", quota, lambda key: shop.rules["channels"][key[1]].get("monthly_quota")),
         ("stock", given, lambda key: shop.rules["offers"].get(key, {}).get("stock")),
@@ -530,6 +524,36 @@ def totals(shop: Shop) -> Iterator[str]:
             limit = most(key)
             if limit is not None and amount > limit + 1e-6:
                 yield f"{name}: {key} used {amount} of {limit}"
+    yield from overspent(shop, "per month", budget.get("per_month"), all_sent)
+    for offer, limit in budget.get("per_offer", {}).items():
+        yield from overspent(shop, f"per month for {offer}", limit, [m for m in all_sent if m.offer == offer])
+
+
+def overspent(shop: Shop, name: str, limit: float | None, messages: list[Message]) -> Iterator[str]:
+    """Name each day on which more is planned than the month has left, by what is known of its messages by then."""
+    for day in sorted({m.day for m in messages}) if limit is not None else ():
+        now = shop.calendar.start(day).timestamp()
+        planned = [m for m in messages if m.day == day]
+        before = [m for m in messages if m.day < day and month_of(shop, m) == month_of(shop, planned[0])]
+        amount = sum(m.cost for m in planned)
+        total = amount + sum(known_cost(shop, m, now) for m in before)
+        if amount > 0 and total > (limit or 0) + 1e-6:
+            yield f"budget {name}: day {day - shop.world.first} brings it to {total} of {limit}"
+
+
+def known_cost(shop: Shop, m: Message, now: float) -> float:
+    """Give what sending cost, what was granted at once, and what a coupon took or may still take off an order."""
+    offer = shop.rules["offers"][m.offer] if m.offer else {}
+    share, value = offer.get("redemption", 1), offer.get("value", 0)
+    if "percent" in offer:
+        value = offer.get("min_spend", 0) * offer["percent"] / 100
+    ends = m.at + span(offer["expires"]) if "expires" in offer else NEVER
+    counts = offer.get("type") == "points" or m.redeemed_at < now or ends > now
+    return float(shop.rules["channels"][m.channel].get("cost", 0) + offer.get("cost", 0) + value * share * counts)
+
+
+def month_of(shop: Shop, m: Message) -> str:
+    return business_date(shop, m).strftime("%Y-%m")
 
 
 def matched(shop: Shop) -> Iterator[str]:

@@ -58,7 +58,7 @@ def written(folder: Path, content: Any) -> Path:
         ("percent: 10", "percent: 10, value: 5", "coupon_10: a coupon has either value or percent"),
         ("window: [-3d, 4d]", "window: [4d, -3d]", "window: must open before it closes"),
         ("around: replenishment.due_on, ", "", "stands with after, around or before"),
-        ("id: replenishment", "id: win_back", "scenarios: win_back stands more than once"),
+        ("id: replenishment", "id: win_back", "scenarios.1.id: win_back stands more than once"),
         ("kind: replenishment, purpose: marketing", "kind: arrival_survey, purpose: service", "its purpose is survey"),
         ("policy: 2", "policy: 2\npolicy: 3", "key 'policy' stands twice"),
         ("policy: 2", "policy: [", "not YAML"),
