@@ -557,18 +557,19 @@ def month_of(shop: Shop, m: Message) -> str:
 
 
 def matched(shop: Shop) -> Iterator[str]:
-    """Name each scenario once per order that sent a customer more than there were orders to speak of."""
+    """Name each message of a scenario with an anchor that came when its anchor had been spoken of already."""
     for s in shop.rules["scenarios"]:
-        if s.get("once_per") != "order" or s.get("after") != "shipment.delivered_at":
-            continue
-        for person in shop.world.people:
-            free = sorted(o.delivered_at for o in person.orders if o.delivered_at < NEVER)
-            for m in sorted((m for m in sent_to(shop, person) if m.scenario == s["id"]), key=lambda m: m.at):
-                mine = next((came for came in free if came < m.decided_at and could_be_about(s, m, came)), None)
-                if mine is None:
-                    yield f"once per order: {told(shop, m)}"
+        name = next((s[word] for word in WINDOWS if word in s), None)
+        for person in shop.world.people if name else ():
+            spoken_of: set[float] = set()
+            mine = [m for m in sent_to(shop, person) if m.scenario == s["id"] and not m.is_reminder]
+            for m in sorted(mine, key=lambda m: m.at):
+                left = sorted(set(anchors(shop, m, name)) - spoken_of)
+                about = next((at for at in left if could_be_about(s, m, at)), None)
+                if about is None:
+                    yield f"once for each time: {told(shop, m)}"
                 else:
-                    free.remove(mine)
+                    spoken_of.add(about)
 
 
 def could_be_about(s: dict[str, Any], m: Message, came: float) -> bool:
