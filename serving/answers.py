@@ -140,7 +140,7 @@ def answers(
     facts = said | _further_facts(features, predicted, rows.around, day)
     revenue = np.where(scored, features["mean_order_day_revenue"], np.nan)
     chance = predicted.next_order[:, HORIZONS.index(policy.window_days)]
-    worth = Worth(chance, revenue, np.maximum(np.nan_to_num(revenue), 0.0) * policy.margin_share)
+    worth = Worth(chance, revenue, np.maximum(np.nan_to_num(revenue), 0.0) * purse.margin_of(policy))
     decisions = decide(
         policy, features | facts, rows.around, worth, rows.customer_id, moment, release.facts["currency"], purse,
         _lifts(release, features, scored), late_tables, night,

@@ -24,6 +24,7 @@ from features.interactions import interactions
 from features.journal import Journal
 from features.journal.codes import Pool
 from features.journal.keeping import KEPT_DAYS, prune
+from features.margin import margin_share
 from features.products import products, said_of
 from features.shop import Shop, open_shop
 from features.volume import Volume, expect_usual_volume, volume
@@ -245,7 +246,8 @@ def answer(night: Night, frame: pd.DataFrame) -> Answered:
 
 def purse_of(night: Night, around: Surroundings) -> Purse:
     """Add up what was spent this month and count the codes that are left."""
-    return Purse(spent(around.contacts, night.policy, night.shop.calendar, night.day), night.codes_left)
+    gone = spent(around.contacts, night.policy, night.shop.calendar, night.day)
+    return Purse(gone, night.codes_left, margin_share=margin_share(night.shop, night.day))
 
 
 def codes_left(home: Home, shop: Shop, codes: Codes) -> dict[str, int]:
@@ -298,7 +300,16 @@ def _publish(night: Night, frame: pd.DataFrame, revision: int, say: Progress) ->
         hindsight = night.release.trained_until > night.day
         facts = {"day": night.day, "score_date": night.date, "revision": revision, "hindsight": hindsight}
         run_id = lake.digest([night.inputs, facts])[:32]
-        lake.seal(staged, counts=counts, inputs=night.inputs, run_id=run_id, limits=limits, **facts, **watched)
+        lake.seal(
+            staged,
+            counts=counts,
+            inputs=night.inputs,
+            run_id=run_id,
+            limits=limits,
+            margin_share=margin_share(night.shop, night.day),
+            **facts,
+            **watched,
+        )
         lake.publish(staged, final)
     return open_publication(final)
 

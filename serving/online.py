@@ -327,7 +327,8 @@ class Online:
     def _purse(self) -> Purse:
         """Give the night's prices and what it has left."""
         prices = {name: limit["price"] for name, limit in self._limits.items()}
-        return Purse(prices=prices, left={name: limit["left"] for name, limit in self._limits.items()})
+        left = {name: limit["left"] for name, limit in self._limits.items()}
+        return Purse(prices=prices, left=left, margin_share=self.publication.manifest["margin_share"])
 
     def _store_day(self, start: np.datetime64) -> int:
         return self.shop.calendar.day(pd.Timestamp(start).tz_localize("UTC").to_pydatetime())

@@ -7,20 +7,23 @@ from typing import Any
 from features.assignments import GLOBAL, IsControl
 from features.calendar import BusinessCalendar
 from features.shop import Shop
+from serving.policy.decisions import Purse
 from serving.policy.rules import ASSUMED, Policy
 from serving.words import ARM, PROOF, SCENARIOS, VERDICTS, Language, say
 from training.evaluation.anytime import Arm, Bounds
 from training.evaluation.incremental import FEWEST_BUYERS, Assumptions, Judged, Measure, judge_experiments
 
 
-def assumptions(policy: Policy, control_shares: Mapping[str, float], window_days: int | None = None) -> Assumptions:
+def assumptions(
+    policy: Policy, control_shares: Mapping[str, float], window_days: int | None = None, margin: float | None = None
+) -> Assumptions:
     """Give what a policy assumes of its scenarios, their offers taken together, and whom its draw leaves alone."""
     lifts = {one.id: statistics.mean(_lift(policy, offer) for offer in one.offer_ids) for one in policy.scenarios}
     exempt = policy.control.exempt
     shares = {one.id: policy.control.scenario_share for one in policy.scenarios if one.purpose not in exempt}
     return Assumptions(
         window_days or policy.window_days,
-        policy.margin_share,
+        Purse(margin_share=margin).margin_of(policy),
         lifts | {GLOBAL: statistics.mean(lifts.values())},
         {GLOBAL: policy.control.global_share} | {name: share for name, share in shares.items() if share},
         control_shares,

@@ -19,6 +19,7 @@ from features.errors import BadInput
 from features.frame import feature_frame
 from features.home import Home
 from features.interactions import interactions
+from features.margin import margin_share
 from features.products import products
 from features.shop import Shop, open_shop
 from serving.answers import BANDS, Answers, answers
@@ -90,7 +91,10 @@ def _answered_twice(
     facts, bought = products(shop, start), interactions(shop, start)
     due = replenishment_due(bought, usual_intervals(releases[0].models.recommender, facts), day)
     around = look_around(shop, day, policy, due, bought, facts)
-    rows, purse = rows_of(shop, frame, day, around), Purse(spent(around.contacts, policy, shop.calendar, day))
+    rows, purse = (
+        rows_of(shop, frame, day, around),
+        Purse(spent(around.contacts, policy, shop.calendar, day), margin_share=margin_share(shop, day)),
+    )
     moment = Moment.night(shop.calendar, day)
     late = tuple(late_tables(shop.mapping, arrivals(home, shop.name), now))
     return [answers(rows, release, policy, moment, late, purse) for release in releases]

@@ -13,8 +13,10 @@ from features.home import Home
 from features.shop import Shop
 from features.traits import traits
 from training import registry
+from training.contacts import margin_share
 from training.dataset import FEWEST_IN_SLICE, Past, horizon_days
 from training.evaluation.churn import judge_churn
+from training.evaluation.contacts import judge_contacts
 from training.evaluation.measures import figures, outcome
 from training.evaluation.next_purchase import judge_next_purchase
 from training.evaluation.own_rhythm import judge_own_rhythm
@@ -24,6 +26,7 @@ from training.evaluation.second_order import judge_second_order
 from training.evaluation.uplift import judge_uplift
 from training.evaluation.value import judge_value
 from training.experiment import Table, read_experiment
+from training.fitting import past_contacts
 from training.labels import last_day
 from training.plots import churn_plots
 from training.season import learnt_span, season
@@ -102,6 +105,22 @@ def backtest_table(home: Home, table: Table) -> Backtested:
     tracked |= {"treatment": table.treatment, "outcome": table.outcome, "protocol": CROSS_FITTING}
     with registry.explained(home), registry.run(home, f"backtest uplift {table.path.name}", tracked, "backtest"):
         rows, notes = judge_uplift(experiment)
+        registry.log_report(as_rows(rows), {})
+    return Backtested(rows, (), {}, notes)
+
+
+def backtest_contacts(home: Home, shop: Shop) -> Backtested:
+    """Judge what the shop's own contacts do on those that were drawn by lot, each by models of other customers.
+
+    Raises
+    ------
+    Refused
+        If there are no such contacts, or too few.
+    """
+    until = last_day(shop)
+    tracked = {"shop": shop.name, "protocol": CROSS_FITTING, "data_snapshot": shop.version}
+    with registry.explained(home), registry.run(home, f"backtest uplift {shop.name}", tracked, "backtest"):
+        rows, notes = judge_contacts(past_contacts(Past(shop, until), until), margin_share(shop, until))
         registry.log_report(as_rows(rows), {})
     return Backtested(rows, (), {}, notes)
 

@@ -34,6 +34,8 @@ def card(shop: Shop, contents: Contents, verdict: Verdict, report: Report) -> st
         n=models.n,
         horizon_days=models.horizon_days,
         why_light=models.why_light,
+        effects=models.effects.summary() if models.effects else None,
+        why_no_effects=models.why_no_effects,
         n_features=len(models.scores.inputs.features) if models.scores else 0,
         older=[(part, shop.calendar.date(day)) for part, day in _older(facts)],
         changed=_changed(facts["parameters"]),

@@ -78,6 +78,32 @@ WORDS: dict[str, tuple[str, str]] = {
     "failed_check": ("検査に不合格のため", "a check failed"),
     "worse": ("現行モデルより有意に悪い点があるため", "significantly worse than the champion"),
     "no_gain": ("現行モデルより有意に良い点がないため", "not significantly better than the champion"),
+    "effects": ("送信の効果", "What contacts do"),
+    "effects_text": (
+        "送らなかった顧客(対照群)との差。送ってから{days}日以内に購入する確率が何ポイント変わるか。[ ]は95%区間。",
+        "Against customers who were left alone: by how many points the chance of an order within {days} days after a"
+        " message changes. 95 % intervals in brackets.",
+    ),
+    "offer": ("特典", "Offer"),
+    "channel": ("媒体", "Channel"),
+    "effect": ("効果", "Effect"),
+    "evidence": ("根拠", "Evidence"),
+    "randomised": ("無作為の対照群", "randomised"),
+    "observed": ("観察(無作為ではない)", "observed, not randomised"),
+    "contacts": ("送信/対照", "Sent / left alone"),
+    "alike": (
+        "顧客による効果の違いは、偶然を超えて確かめられなかった。全員に同じ効果を用いる。",
+        "No difference of effects between customers was found beyond chance: one effect is used for everyone.",
+    ),
+    "wish": (
+        "効果は、送らなくても購入する確率と共に変わる(確かめられた違い)。",
+        "Effects change with the chance of an order without any message; that was found beyond chance.",
+    ),
+    "trees": (
+        "効果は顧客の特徴により異なる(確かめられた違い)。",
+        "Effects differ between customers by what is known of them; that was found beyond chance.",
+    ),
+    "limit_effects": ("送信の効果を学べない理由: ", "Why no effects of contacts were learnt: "),
     "check": ("検査", "Check"),
     "against": ("比較の相手", "Against"),
     "result": ("値または差", "Value or gain"),

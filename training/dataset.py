@@ -15,10 +15,19 @@ from features.interactions import interactions, purchases
 from features.products import products
 from features.shop import Shop, open_shop
 from training.consent import withheld, without
-from training.labels import first_order_day, known_customers, labels, last_day, own_horizon, products_bought
+from training.labels import (
+    first_order_day,
+    known_customers,
+    labels,
+    last_day,
+    ordered_after,
+    own_horizon,
+    products_bought,
+)
 from training.models.parameters import AS_FOUND, Parameters
 
 KEYS = ["as_of_day", "customer_id"]
+DAYS_AT_ONCE = 8  # of contacts: a day of 12,000 customers takes 20 MB while it is described
 FEWEST_IN_SLICE = 50  # faults.md B2 asks as many positives of a model
 
 
@@ -89,29 +98,48 @@ class Past:
         """List what each customer bought next, as :func:`training.labels.products_bought` does."""
         return self._learnable(products_bought(self.shop, day, within_days, observed_until), day)
 
+    def of_contacts(self, contacts: pd.DataFrame, window_days: int, observed_until: int) -> pd.DataFrame:
+        """Describe who was contacted as known when that day began, with whether they ordered, as ``ordered_after``.
+
+        ``contacts`` has ``as_of_day`` and ``customer_id``, each pair once. Only these customers are read, and only a
+        few days at a time; who was not known yet, bots and those not to be learnt from are left out.
+        """
+        days = sorted(int(day) for day in contacts.as_of_day.unique())
+        parts = [
+            self._described(contacts[contacts.as_of_day.isin(days[at : at + DAYS_AT_ONCE])][KEYS])
+            for at in range(0, len(days), DAYS_AT_ONCE)
+        ]
+        found = pd.concat(parts, ignore_index=True)
+        found = without(found[found.is_bot.notna()], self.shop, self._withheld)
+        subscribers = found[KEYS][is_subscriber(found)]
+        known = ordered_after(self.shop, found[KEYS], window_days, observed_until, subscribers)
+        return found.merge(known, on=KEYS, how="inner", validate="one_to_one")
+
     def _learnable(self, rows: pd.DataFrame, day: int) -> pd.DataFrame:
         return without(rows.assign(as_of_day=day), self.shop, self._withheld).drop(columns="as_of_day")
 
     def _recall(self, days: Sequence[int]) -> None:
         """Ask Feast for all customers known at some cut-offs, keeping snapshots that are not there yet."""
-        if not days:
-            return
+        if days:
+            found = self._described(known_customers(self.shop, days))
+            self._features |= {int(str(day)): rows for day, rows in found.groupby("as_of_day")}
+
+    def _described(self, entities: pd.DataFrame) -> pd.DataFrame:
+        """Ask Feast for customers (``customer_id``) at cut-offs (``as_of_day``), bots left out."""
         from feature_repo.store import Store  # five CPU-seconds to import, and a night only asks who is active
 
-        store = Store.open(self.shop.home, self.shop)
-        starts = {day: self.shop.calendar.start(day) for day in days}
+        store, days = Store.open(self.shop.home, self.shop), sorted(entities.as_of_day.unique())
+        starts = {int(day): self.shop.calendar.start(int(day)) for day in days}
         missing = [start for start in starts.values() if not store.has_snapshot(start)]
         if missing:
             store.write_snapshot(feature_frame(self.shop, missing))
-        entities = known_customers(self.shop, days)
-        entities["as_of"] = entities.as_of_day.map(
-            {d: pd.Timestamp(start).as_unit("us") for d, start in starts.items()}
-        )
+        instants = {day: pd.Timestamp(start).as_unit("us") for day, start in starts.items()}
+        entities = entities.assign(as_of=entities.as_of_day.map(instants))
         found = store.history(entities[["customer_id", "as_of"]])
-        numbers = {pd.Timestamp(start).as_unit("us"): day for day, start in starts.items()}
+        numbers = {instant: day for day, instant in instants.items()}
         found = found.assign(as_of_day=found.as_of.map(numbers).astype("int64"))
-        found = found[found.is_bot != 1]
-        self._features |= {int(str(day)): rows for day, rows in found.groupby("as_of_day")}
+        known: pd.DataFrame = found[found.is_bot != 1]
+        return known
 
 
 def training_frame(

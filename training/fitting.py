@@ -9,11 +9,13 @@ from features.bots import bots
 from features.errors import Refused
 from features.shop import Shop
 from training.baselines import columns_of
+from training.contacts import Found, find_contacts
 from training.dataset import Past, is_active
 from training.labels import VALUE_DAYS, first_order_day
 from training.models.btyd import Btyd
 from training.models.bundle import Scores
 from training.models.churn import Churn
+from training.models.effects import Effects
 from training.models.inputs import HISTORY, Inputs, history
 from training.models.next_purchase import NextPurchase
 from training.models.recommender import Lesson, Recommender
@@ -213,6 +215,18 @@ def fit_value(past: Past, inputs: Inputs, until: int) -> Value | None:
     came_back = ((later.days_to_next <= within) & ~later.is_censored.astype(bool)).to_numpy()
     learnt, judged = ((_matrix(inputs, rows), rows.revenue_90d.to_numpy()) for rows in (train, later))
     return Value.fit(*learnt, inputs.names, *judged, came_back, past.parameters.value)
+
+
+def past_contacts(past: Past, until: int) -> Found:
+    """Find the shop's past contacts as an experiment; the same serve the report and the release."""
+    found: Found = past.remember(("contacts", until), lambda: find_contacts(past, until))
+    return found
+
+
+def fit_effects(past: Past, until: int) -> tuple[Effects | None, str]:
+    """Fit what our own contacts do; ``None`` with the reason where too few were drawn by lot or none is over."""
+    found = past_contacts(past, until)
+    return (None, found.why_not) if found.drawn is None else (Effects.fit(found.drawn), "")
 
 
 def _matrix(inputs: Inputs, frame: pd.DataFrame) -> Matrix:

@@ -109,6 +109,53 @@ def products_bought(shop: Shop, day: int, horizon_days: int, observed_until: int
         ).df()
 
 
+def ordered_after(
+    shop: Shop, contacts: pd.DataFrame, window_days: int, observed_until: int, subscribers: pd.DataFrame = NOBODY
+) -> pd.DataFrame:
+    """Tell of each contact whether a kept order came on its day or in the ``window_days`` after, as known by then.
+
+    Parameters
+    ----------
+    contacts
+        ``as_of_day`` (the contact's business day) and ``customer_id`` (the person as of then), each pair once.
+    subscribers
+        As for :func:`labels`: of these only one-off orders count.
+
+    Returns
+    -------
+    DataFrame, sorted: ``as_of_day``, ``customer_id``, ``ordered`` (0 or 1), and the window's net ``revenue`` and
+        ``discount`` of the days with a kept order; contacts whose window is not over are left out.
+    """
+    days = tuple(int(day) for day in sorted(contacts.as_of_day.unique()))
+    with duckdb.connect() as con:
+        teach(con, persons(shop, days).merged)
+        con.register("contacts", contacts[["as_of_day", "customer_id"]])
+        con.register("subscribers", subscribers)
+        return con.execute(
+            """
+            WITH over AS (FROM contacts WHERE as_of_day + $w < $until),
+            later AS (
+                SELECT as_of_day, person(as_of_day, r.customer_id) AS customer_id, day, orders, orders_is_subscription,
+                       revenue, discount
+                FROM (SELECT DISTINCT as_of_day FROM over)
+                JOIN read_parquet($parts) r ON day >= as_of_day AND day <= as_of_day + $w AND known_on <= as_of_day + $w
+            ), kept AS (
+                SELECT as_of_day, customer_id, sum(revenue) AS revenue, sum(discount) AS discount
+                FROM later LEFT JOIN (SELECT *, true AS subscribes FROM subscribers) USING (as_of_day, customer_id)
+                GROUP BY as_of_day, customer_id, day
+                HAVING sum(orders - CASE WHEN subscribes THEN orders_is_subscription ELSE 0 END) > 0
+            ), each AS (
+                SELECT as_of_day, customer_id, sum(revenue)::DOUBLE AS revenue, sum(discount)::DOUBLE AS discount
+                FROM kept GROUP BY ALL
+            )
+            SELECT as_of_day, customer_id, (each.revenue IS NOT NULL)::DOUBLE AS ordered,
+                   coalesce(revenue, 0) AS revenue, coalesce(discount, 0) AS discount
+            FROM over LEFT JOIN each USING (as_of_day, customer_id) ORDER BY ALL
+            """,
+            {"parts": [str(path) for path in shop.parts("days")], "w": window_days, "until": observed_until},
+        ).df()
+
+
 def expect_complete(shop: Shop, day: int, horizon_days: int, observed_until: int) -> None:
     """Refuse a cut-off whose outcome is not known yet.
 

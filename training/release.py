@@ -18,6 +18,7 @@ from features.home import Home
 from training.models.btyd import Btyd
 from training.models.bundle import RUNGS, Models, Scores
 from training.models.churn import Churn
+from training.models.effects import Effects
 from training.models.held import Held, load_held, save_held
 from training.models.inputs import Inputs
 from training.models.next_purchase import NextPurchase
@@ -149,12 +150,16 @@ def _own_facts(models: Models) -> dict[str, Any]:
         "why_light": models.why_light,
         "has_second_order": models.scores is not None and models.scores.second_order is not None,
         "has_value": models.scores is not None and models.scores.value is not None,
+        "has_effects": models.effects is not None,
+        "why_no_effects": models.why_no_effects,
     }
 
 
 def _save_models(models: Models, folder: Path) -> None:
     models.rung.save(folder)
     models.recommender.save(folder)
+    if models.effects is not None:
+        models.effects.save(folder)
     if models.scores is not None:
         models.scores.inputs.btyd.save(folder)
         models.scores.churn.save(folder)
@@ -184,8 +189,10 @@ def open_release(path: Path) -> Release:
         second_order = SecondOrder.load(path) if facts["has_second_order"] else None
         scores = Scores(inputs, Churn.load(path), NextPurchase.load(path), second_order, value)
     rung = RUNGS[facts["rung"]].load(path)
-    about = (facts[name] for name in ("n", "gap_days", "horizon_days", "why_light"))
-    models = Models(scores, Recommender.load(path), rung, *about)
+    n, gap_days, horizon_days, why_light = (facts[name] for name in ("n", "gap_days", "horizon_days", "why_light"))
+    effects = Effects.load(path) if facts.get("has_effects") else None  # releases of before 2026-11-25 have none
+    recommender, why_not = Recommender.load(path), facts.get("why_no_effects", "")
+    models = Models(scores, recommender, rung, n, gap_days, horizon_days, why_light, effects, why_not)
     return Release(found, path, facts, models)
 
 
@@ -202,6 +209,8 @@ def _outputs(models: Models, columns: dict[str, Any]) -> dict[str, NDArray[np.fl
     """Give every model's answers for a few customers."""
     below = {f"rung_{name}": said for name, said in vars(models.rung.predict(columns)).items()}
     out = vars(models.predict(columns)) | below
+    if models.effects is not None:
+        out |= {f"effects_{name}": said for name, said in models.effects.predict(columns)._asdict().items()}
     return {f"out_{name}": np.asarray(value, np.float64) for name, value in out.items()}
 
 

@@ -23,6 +23,9 @@ NAMES = {
     "g_topfreq": "G-TopFreq",
     "p_topfreq": "P-TopFreq",
     "gp_topfreq": "GP-TopFreq",
+    "everyone": "everyone",
+    "highest_churn_first": "highest churn first",
+    "response_model": "response model",
     "best_rule": "best rule of one column",
     "constant": "one effect for everyone",
     "s_trees": "S-learner, trees",
@@ -37,6 +40,12 @@ NAMES = {
     "xdr_linear": "X and DR, linear",
 }
 
+LEANINGS = {
+    "alike": "no reliable heterogeneity; one effect for everyone",
+    "wish": "they change with the chance of an order without a message",
+    "trees": "they differ between customers by what is known of them",
+}
+
 
 def shown(rows: Sequence[dict[str, Any]], skipped: Sequence[str]) -> str:
     """Write a report as text: a line per question and figure, ours first, 95 % intervals in brackets."""
@@ -49,6 +58,19 @@ def shown(rows: Sequence[dict[str, Any]], skipped: Sequence[str]) -> str:
         who = "" if part == "all" else f", {part}"
         lines.append(f"{question} {cutoff} {metric:<16} {figures}  (n {group[0]['n']:,}{who})")
     return "\n".join([*lines, *(f"not judged: {reason}" for reason in skipped)])
+
+
+def shown_effects(effects: dict[str, Any] | None, why_not: str) -> str:
+    """Write what contacts do as text: a line per offer and channel, in points of the chance of an order."""
+    if effects is None:
+        return f"effects of contacts: none learnt: {why_not}"
+    lines = [
+        f"effect {arm['offer']} {arm['channel']}: {100 * arm['effect']:+.1f} points"
+        f" [{100 * arm['low']:+.1f}, {100 * arm['high']:+.1f}] within {effects['window_days']} days"
+        f"  ({arm['evidence']}; {arm['n']:,} sent, {arm['n_alone']:,} left alone)"
+        for arm in effects["arms"]
+    ]
+    return "\n".join([*lines, f"effects of contacts: {LEANINGS[effects['leaning']]}"])
 
 
 def _figure(row: dict[str, Any]) -> str:

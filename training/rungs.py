@@ -10,6 +10,7 @@ from features.errors import Refused
 from training.dataset import Past
 from training.fitting import (
     fit_churn,
+    fit_effects,
     fit_next_purchase,
     fit_recommender,
     fit_scores,
@@ -39,7 +40,8 @@ def fit_models(past: Past, until: int) -> Models:
     known, recommender = with_orders(past, until), fit_recommender(past, until)
     rung, why = fit_rung(past, until), too_small(past, until)
     scores = None if why else fit_scores(past, until)
-    return Models(scores, recommender, rung, len(known), usual_gap(known), past.horizon, why)
+    effects = fit_effects(past, until)
+    return Models(scores, recommender, rung, len(known), usual_gap(known), past.horizon, why, *effects)
 
 
 def fit_rung(past: Past, until: int) -> Rung:

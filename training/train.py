@@ -73,7 +73,8 @@ def train(
     dict
         ``release`` (id), ``method``, ``version`` (MLflow's), ``run_id``, ``verdict`` (promoted, kept_champion or
         unchanged), ``kind``, ``reasons``, ``champion`` (who answers now), ``season`` (whether the weeks to come were
-        seen a year before), ``report`` (rows) and ``skipped``.
+        seen a year before), ``effects`` (of contacts, as :meth:`Effects.summary`; else ``None``, with
+        ``why_no_effects``), ``report`` (rows) and ``skipped``.
 
     Raises
     ------
@@ -224,4 +225,6 @@ def _told(done: Trained, is_new: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"verdict": verdict.outcome, "kind": verdict.kind, "reasons": list(verdict.reasons)}
     if not is_new:
         told = {"verdict": "unchanged", "kind": "", "reasons": [unchanged]}
+    models = done.contents.models
+    told |= {"effects": models.effects.summary() if models.effects else None, "why_no_effects": models.why_no_effects}
     return told | {"report": done.contents.report, "skipped": list(done.report.skipped)}

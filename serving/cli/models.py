@@ -10,6 +10,7 @@ from serving.cli.output import day_of, now, say_on_stderr, show
 
 if TYPE_CHECKING:
     from features.home import Home
+    from features.shop import Shop as OpenedShop
     from training.backtest import Backtested
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
@@ -34,7 +35,7 @@ def train(
     from training.dataset import observation_end
     from training.gate import load_rules
     from training.models.parameters import AS_FOUND, Parameters
-    from training.report import shown
+    from training.report import shown, shown_effects
     from training.strict import read_strict
     from training.train import Asked
     from training.train import train as learn
@@ -49,6 +50,7 @@ def train(
         show(result, True)
     else:
         typer.echo(shown(result["report"], result["skipped"]))
+        typer.echo(shown_effects(result["effects"], result["why_no_effects"]))
         show({name: result[name] for name in ("release", "method", "version", "run_id", "verdict", "kind")}, False)
         show({"season": result["season"]["why"]}, False)
     if not json:
@@ -121,9 +123,8 @@ def backtest(
 
     home = Home.open()
     if question == "uplift":
-        _expect_none(question, {"--shop": shop, "FILES": files, "--cutoffs": cutoffs})
-        found = _judged_table(home, table, treatment, control, outcome, ignore)
-        told: dict[str, Any] = {"question": question, "shop": None, "protocol": "cross-fitting"}
+        name, found = _judged_uplift(home, shop, files or [], cutoffs, (table, treatment, control, outcome, ignore))
+        told: dict[str, Any] = {"question": question, "shop": name, "protocol": "cross-fitting"}
     else:
         of_a_table = {"--table": table, "--treatment": treatment, "--control": control, "--outcome": outcome}
         _expect_none(question, {**of_a_table, "--ignore": ignore})
@@ -149,15 +150,31 @@ def _expect_none(question: str, given: dict[str, object]) -> None:
         raise BadInput(f"{question}: does not read {', '.join(read)}; `okaeri backtest --help` says what does")
 
 
-def _judged_shop(
-    home: "Home", question: str, shop: Path | None, files: list[Path], cutoffs: str | None, protocol: str
-) -> tuple[str, "Backtested"]:
-    """Judge a question on a shop's history, with the shop's name."""
+def _judged_uplift(
+    home: "Home",
+    shop: Path | None,
+    files: list[Path],
+    cutoffs: str | None,
+    of_a_table: tuple[Path | None, str | None, str | None, str | None, str],
+) -> tuple[str | None, "Backtested"]:
+    """Judge uplift on the shop's own contacts, or on the flat table of an experiment; with the shop's name."""
+    if shop is None:
+        _expect_none("uplift", {"FILES": files, "--cutoffs": cutoffs})
+        return None, _judged_table(home, *of_a_table)
+    from training.backtest import backtest_contacts
+
+    options = ("--table", "--treatment", "--control", "--outcome", "--ignore")
+    _expect_none("uplift --shop", {"--cutoffs": cutoffs, **dict(zip(options, of_a_table, strict=True))})
+    opened = _opened(home, "uplift", shop, files)
+    return opened.name, backtest_contacts(home, opened)
+
+
+def _opened(home: "Home", question: str, shop: Path | None, files: list[Path]) -> "OpenedShop":
+    """Open a shop by its mapping, ingested first if need be."""
     from features.door.ingest import ingest
     from features.door.mapping_file import load_mapping, mapping_path
     from features.errors import BadInput
     from features.shop import open_shop
-    from training.backtest import backtest as judge
 
     if shop is None:
         raise BadInput(f"{question}: give --shop, a ready mapping's name or a shop.yaml")
@@ -165,8 +182,18 @@ def _judged_shop(
     mapping = load_mapping(path)
     if not (home.lake(mapping.shop) / "CURRENT.json").exists():
         ingest(home, mapping, path.read_bytes(), files, now())
+    return open_shop(home, mapping.shop)
+
+
+def _judged_shop(
+    home: "Home", question: str, shop: Path | None, files: list[Path], cutoffs: str | None, protocol: str
+) -> tuple[str, "Backtested"]:
+    """Judge a question on a shop's history, with the shop's name."""
+    from training.backtest import backtest as judge
+
+    opened = _opened(home, question, shop, files)
     days = None if cutoffs is None else [day for text in cutoffs.split(",") if (day := day_of(text)) is not None]
-    return mapping.shop, judge(home, open_shop(home, mapping.shop), question, days, protocol)
+    return opened.name, judge(home, opened, question, days, protocol)
 
 
 def _judged_table(
@@ -179,7 +206,8 @@ def _judged_table(
 
     if table is None or treatment is None or control is None or outcome is None:
         raise BadInput(
-            "uplift: give --table FILE --treatment COLUMN --control VALUE --outcome COLUMN, all of one experiment"
+            "uplift: give --shop for the shop's own contacts, or --table FILE --treatment COLUMN --control VALUE"
+            " --outcome COLUMN, all of one experiment"
         )
     ignored = tuple(name.strip() for name in ignore.split(",") if name.strip())
     return backtest_table(home, Table(table, treatment, control, outcome, ignored))

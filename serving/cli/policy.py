@@ -134,8 +134,10 @@ def _setting(shop: "Shop | None", as_of: str | None) -> Any:
     """Give what a check knows of the shop: its day, how its days run, its currency."""
     from datetime import date, timedelta
 
-    from features.calendar import EPOCH
+    from features.calendar import EPOCH, day_number
+    from features.margin import margin_share
     from serving.policy.findings import Setting
+    from serving.policy.rules import MARGIN_SHARE
 
     day = day_of(as_of)
     if shop is None:
@@ -143,7 +145,8 @@ def _setting(shop: "Shop | None", as_of: str | None) -> Any:
     from serving.nightly import shop_day
 
     found: date = shop.calendar.date(shop_day(shop, now()) if day is None else day)
-    return Setting(found, (shop.calendar,), shop.mapping.currency)
+    measured = margin_share(shop, day_number(found))
+    return Setting(found, (shop.calendar,), shop.mapping.currency, MARGIN_SHARE if measured is None else measured)
 
 
 def _language(asked: str | None, shop: "Shop | None") -> "Language":

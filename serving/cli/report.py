@@ -31,6 +31,7 @@ def report(
 ) -> None:
     """Tell what came of every campaign that has a control group: orders, profit, intervals, and whether it paid."""
     from features.home import Home
+    from features.margin import margin_share
     from features.shop import open_shop
     from serving.nightly import shop_day
     from serving.policy.guards import in_control
@@ -45,7 +46,8 @@ def report(
     shop = open_shop(home)
     night = current(home) if policy is None else None
     rules = load_policy(policy) if night is None else night.policy
-    how = assumptions(rules, shares, window_days)
+    today = day_of(as_of) or shop_day(shop, now())
+    how = assumptions(rules, shares, window_days, margin_share(shop, today))
     words: Language = lang.value if lang else shop.mapping.language
     found = tell(
         shop,

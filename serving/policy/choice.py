@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from serving.policy.allocation import Limit, allocate
+from serving.policy.allocation import NOTHING, Limit, allocate, best_at_prices, priced_at
 from serving.policy.candidates import Candidates
 from serving.policy.guards import CODES, CONTROL, FAIL, States
 from serving.policy.limits import guard_of
 from serving.policy.rules import Policy
 from serving.policy.situation import Flags, Matrix, Places
-
-NOTHING = -1
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,15 @@ def choose(
     else:
         prices, used, bound, earned = dict(tonight.prices), {}, 0.0, 0.0
         short = _no_room(tonight.limits, len(c))
-        chosen = _best(c, open_ & (short < 0), value, _priced(value, tonight.limits, prices), n)
+        fits = np.where(short < 0, priced_at(value, tonight.limits, prices), -np.inf)
+        chosen = _best(c, open_ & ((short < 0) | ~c.must), value, fits, n)
         short = np.where(
             open_ & (short < 0) & _too_dear(c, value, tonight.limits, prices),
             _dearest(tonight.limits, prices, len(c)),
             short,
         )
     states = _with_limits(found, short, tonight.limits, open_)
-    would = _best(c, free & is_held[c.customer], value, _priced(value, tonight.limits, prices), n)
+    would = _best(c, free & is_held[c.customer], value, priced_at(value, tonight.limits, prices), n)
     shown = np.where(chosen >= 0, chosen, would)
     withheld = (chosen < 0) & (would >= 0)
     rest = _best(c, _first_channel(c, pays), value, value, n)
@@ -106,20 +105,7 @@ def _first_channel(c: Candidates, free: Flags) -> Flags:
 
 
 def _best(c: Candidates, free: Flags, value: Matrix, priced: Matrix, n: int) -> Places:
-    """Give each customer's best free row, or ``NOTHING``: the first of what is owed, else what is worth most.
-
-    Only rows of the first rank compete in which something is owed or worth more than nothing before prices.
-    """
-    out = np.full(n, NOTHING, np.intp)
-    rows = np.flatnonzero(free & (c.must | (value > 0)))
-    if not len(rows):
-        return out
-    key = np.where(c.must[rows], 0.0, -priced[rows])
-    order = rows[np.lexsort((rows, key, c.rank[rows], c.customer[rows]))]
-    first = order[np.r_[True, c.customer[order][1:] != c.customer[order][:-1]]]
-    first = first[c.must[first] | (priced[first] > 0)]
-    out[c.customer[first]] = first
-    return out
+    return best_at_prices(c.customer, c.rank, c.must, value, priced, free, n)
 
 
 def _allocated(
@@ -134,15 +120,6 @@ def _allocated(
     return chosen, dict(night.prices), dict(night.used), night.bound, night.value, short
 
 
-def _priced(value: Matrix, limits: Sequence[Limit], prices: Mapping[str, float]) -> Matrix:
-    """Give what each candidate is worth beyond what it takes from others."""
-    out = value.copy()
-    for limit in limits:
-        if prices.get(limit.name):
-            out = out - prices[limit.name] * limit.use
-    return out
-
-
 def _no_room(limits: Sequence[Limit], m: int) -> Places:
     """Name the first limit that has no room for a candidate, or -1."""
     out = np.full(m, -1, np.intp)
@@ -152,7 +129,7 @@ def _no_room(limits: Sequence[Limit], m: int) -> Places:
 
 
 def _too_dear(c: Candidates, value: Matrix, limits: Sequence[Limit], prices: Mapping[str, float]) -> Flags:
-    return np.asarray(~c.must & (value > 0) & (_priced(value, limits, prices) <= 0), np.bool_)
+    return np.asarray(~c.must & (value > 0) & (priced_at(value, limits, prices) <= 0), np.bool_)
 
 
 def _dearest(limits: Sequence[Limit], prices: Mapping[str, float], m: int) -> Places:

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.policy.allocation import Limit
+from serving.policy.allocation import NOTHING, Limit
 from serving.policy.candidates import Candidates, Lifts, Option, Worth, candidates
-from serving.policy.choice import NOTHING, Choice, Tonight, choose
+from serving.policy.choice import Choice, Tonight, choose
 from serving.policy.due import Due, Facts, due
 from serving.policy.guards import (
     Case,
@@ -24,7 +24,7 @@ from serving.policy.guards import (
 )
 from serving.policy.limits import Spent, limits_of
 from serving.policy.moment import Moment
-from serving.policy.rules import ChannelName, Policy
+from serving.policy.rules import MARGIN_SHARE, ChannelName, Policy
 from serving.policy.situation import Flags, Matrix, Places, Situation
 
 ANY = Option("none", "none", "marketing", None, "none")  # a message of any kind, to say what stands against one
@@ -41,6 +41,12 @@ class Purse:
     codes: Mapping[str, int] = field(default_factory=dict)  # left of each offer with a pool of codes
     prices: Mapping[str, float] | None = None
     left: Mapping[str, float] | None = None
+    margin_share: float | None = None  # of revenue, as the shop's costs say
+
+    def margin_of(self, policy: Policy) -> float:
+        """Give the margin of revenue: the policy's word, else what the shop's costs say, else an assumption."""
+        known = (share for share in (policy.margin_share, self.margin_share) if share is not None)
+        return next(known, MARGIN_SHARE)
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,9 @@ def decide(
     everywhere = in_control(ids.tolist(), policy.control.global_share, policy.control.salt)
     what = due(policy, facts, around, moment)
     c = candidates(policy, what, around, worth, moment, lifts)
-    case = Case(policy, c, what, facts, around, moment, withheld(policy, c, ids, everywhere), currency)
+    case = Case(
+        policy, c, what, facts, around, moment, withheld(policy, c, ids, everywhere), currency, purse.margin_of(policy)
+    )
     found = states(case, late_tables)
     limits = limits_of(policy, c, purse.spent, purse.codes, purse.left)
     month = f"{moment.calendar.date(moment.day):%Y-%m}"

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from features.calendar import BusinessCalendar
-from serving.policy.rules import Policy, Scenario
+from serving.policy.rules import MARGIN_SHARE, Policy, Scenario
 from serving.words import LANGUAGES, SCENARIOS, Language
 
 Level = Literal["mistake", "warning"]
 Said = tuple[str, str]  # Japanese, English
 
-# Where no shop says how its days run: its own country's, and zones whose clocks change (2026-12-01).
+# Where no shop says how its days run: its own country's, and zones whose clocks change (2026-11-25).
 ZONES = ("Asia/Tokyo", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe")
 LEVELS: dict[Level, Said] = {"mistake": ("誤り", "mistake"), "warning": ("注意", "warning")}
 
@@ -48,6 +48,7 @@ class Setting:
     as_of: date
     calendars: tuple[BusinessCalendar, ...] = tuple(BusinessCalendar(zone, time(0)) for zone in ZONES)
     currency: str | None = None
+    margin_share: float = MARGIN_SHARE  # of revenue, where the policy does not say
 
     @cached_property
     def days(self) -> tuple[tuple[BusinessCalendar, int], ...]:

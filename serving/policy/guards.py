@@ -61,6 +61,7 @@ class Case:
     moment: Moment
     is_control: Flags  # per candidate: its customer is withheld from its scenario, or from everything
     currency: str
+    margin_share: float
 
     def __len__(self) -> int:
         return len(self.c)
@@ -365,7 +366,7 @@ def margin_floor(case: Case) -> Verdict:
     revenue = np.fmax(revenue, least)
     off = revenue * percent / 100 + np.where(percent > 0, 0.0, value)
     with np.errstate(invalid="ignore", divide="ignore"):
-        kept = (revenue * case.policy.margin_share - off) / (revenue - off)
+        kept = (revenue * case.margin_share - off) / (revenue - off)
     return Verdict(~np.isnan(floor) & ~((kept >= floor) & (revenue > off)))
 
 

@@ -16,7 +16,7 @@ from serving.policy.filters import Condition, Every, Filter, Not, Some, Value
 from serving.policy.rules import Lifecycle, Policy
 from serving.policy.spans import DAY
 
-MOST_ALTERNATIVES = 512  # beyond, nothing is claimed of a filter (2026-12-01)
+MOST_ALTERNATIVES = 512  # beyond, nothing is claimed of a filter (2026-11-25)
 WHOLE = ("order_count", "clv_grade", "days_since_last_order")
 # What a number can be, by column; every other may be anything. A share lies between 0 and 1.
 RANGES: dict[str, tuple[float, float]] = {

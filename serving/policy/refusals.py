@@ -39,6 +39,12 @@ class Aim:
     scenario: Scenario
     setting: Setting
 
+    @property
+    def margin(self) -> float:
+        """Give the margin of revenue that offers are reckoned with."""
+        said = self.policy.margin_share
+        return self.setting.margin_share if said is None else said
+
     @cached_property
     def who(self) -> Filter:
         return who_of(self.scenario)
@@ -180,10 +186,8 @@ def _own_reasons(aim: Aim, name: str, offer: Offer) -> Iterator[Reason]:
     for budget, most in (*budgets(aim.policy), *([] if own is None else [(f"budget.per_offer.{name}", own)])):
         if least > most or (most == 0 and budget.endswith(name)):
             yield Reason("budget", said(why.NO_BUDGET, budget=budget, most=most))
-    if _too_thin(offer, aim.policy.margin_share):
-        yield Reason(
-            "margin_floor", said(why.THIN, margin=aim.policy.margin_share, floor=offer.margin_floor), is_soft=True
-        )
+    if _too_thin(offer, aim.margin):
+        yield Reason("margin_floor", said(why.THIN, margin=aim.margin, floor=offer.margin_floor), is_soft=True)
     if offer.type == "gift" and offer.max_share_of_order == 0 and _gift_worth(offer) > _free_gift(aim.setting.currency):
         yield Reason("gift_limit", why.GIFT)
 
@@ -243,10 +247,8 @@ def _pressure_reasons(aim: Aim, offer: Offer | None) -> Iterator[Reason]:
         yield Reason("no_coupons", why.NO_COUPONS)
     if kind in MONEY and pressure.content_share is not None and pressure.content_share.min == 1:
         yield Reason("content_only", why.CONTENT_ONLY)
-    if offer is not None and _never_pays(offer, aim.policy.margin_share):
-        yield Reason(
-            "never_pays", said(why.NEVER_PAYS, margin=aim.policy.margin_share, lift=offer.lifts[1]), is_soft=True
-        )
+    if offer is not None and _never_pays(offer, aim.margin):
+        yield Reason("never_pays", said(why.NEVER_PAYS, margin=aim.margin, lift=offer.lifts[1]), is_soft=True)
 
 
 def _never_pays(offer: Offer, margin: float) -> bool:

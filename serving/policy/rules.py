@@ -51,6 +51,8 @@ ASSUMED: dict[str, tuple[float, float, float]] = {
     "service": (0.000, 0.020, 0.060),
     "staff_call": (0.000, 0.030, 0.080),
 }
+# Of revenue, where neither the policy nor the shop's lines say what goods cost: an assumption (2026-11-25).
+MARGIN_SHARE = 0.30
 # Premiums given without a lottery: 20 % of an order from 1,000 yen, else 200 yen (contracts.md section 5).
 GIFT_SHARE, GIFT_ORDER_FROM, GIFT_SMALL = 0.20, 1_000.0, 200.0
 
@@ -337,7 +339,7 @@ class Policy(Block):
     explore: Explore = Explore()
     unknown_guard: Literal["block", "allow"] | None = None  # None: block where the table is late, not where none is
     window_days: Literal[7, 14, 30, 60, 90] = 30  # an order within so many days counts for an offer
-    margin_share: Share = 0.30  # of revenue, where the shop gives no cost (assumed)
+    margin_share: Share | None = None  # of revenue; default what the shop's costs say, else MARGIN_SHARE
     channels: dict[ChannelName, Channel] = Field(min_length=1)
     pressure: Pressure = Pressure()
     calendar: tuple[Season, ...] = ()

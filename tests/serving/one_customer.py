@@ -135,7 +135,7 @@ def decided(
     }
     told["tier"] = np.array([tier], object)
     revenue = told["mean_order_day_revenue"]
-    worth = Worth(np.array([chance]), revenue, revenue * policy.margin_share)
+    worth = Worth(np.array([chance]), revenue, revenue * Purse().margin_of(policy))
     instant = START + at * 3600
     day = TOKYO.day(when(instant))
     return decide(policy, told, around, worth, ids, Moment(TOKYO, day, day, instant), currency, Purse(), {}, late)

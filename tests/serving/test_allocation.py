@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.policy import prices
-from serving.policy.allocation import Limit, allocate, decide
+from serving.policy.allocation import Limit, allocate, prices
 from serving.policy.allocation.bids import gather
 from serving.policy.allocation.repair import wishes
 from tests.serving.markets import ACTIONS, highs, market
@@ -362,22 +361,11 @@ def test_asked_live_at_the_nights_prices_everyone_gets_what_the_night_gave():
     customer, rank, due, value, limits, n = with_surveys(market(5_000, 7))
     limits[2] = replace(limits[2], left=0.0)
     result = allocate(customer, rank, due, value, limits, n)
-    use, asked = np.column_stack([limit.use for limit in limits]), np.array(list(result.prices.values()))
-    live = np.empty(n, int)
-    for i in range(n):
-        own = slice(i * ACTIONS, (i + 1) * ACTIONS)
-        pair = decide(rank[own], due[own], value[own], use[own], asked)
-        live[i] = pair + i * ACTIONS if pair >= 0 else -1
+    priced, free = priced_at(value, limits, result.prices), np.ones(len(value), np.bool_)
+    live = best_at_prices(customer, rank, due, value, priced, free, n)
     np.testing.assert_array_equal(live[~result.moved], result.chosen[~result.moved])
     assert result.moved.mean() < 0.01
-    assert asked[2] > 0
-
-
-def test_a_live_choice_is_one_that_still_fits():
-    pairs = np.array([0, 4, 4]), np.array([True, False, False]), np.array([0.0, 9, 5])
-    asked = *pairs, np.array([[1.0, 0], [0, 2], [0, 1]]), np.zeros(2)
-    assert decide(*asked) == 0
-    assert [decide(*asked, np.array([0.0, left])) for left in (2, 1, 0)] == [1, 2, -1]
+    assert result.prices[limits[2].name] > 0
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,7 @@ def test_an_unknown_question_is_answered_with_those_there_are(okaeri: Okaeri, ho
 def test_uplift_needs_a_table_and_the_other_questions_a_shop(okaeri: Okaeri, home: Home) -> None:
     refused(okaeri(home, "backtest", "uplift"), 2, "--table", "--treatment", "--control", "--outcome")
     refused(okaeri(home, "backtest", "uplift", "--table", "mail.csv", "--treatment", "segment"), 2, "--control")
-    refused(okaeri(home, "backtest", "uplift", "--shop", "told"), 2, "uplift: does not read --shop")
+    refused(okaeri(home, "backtest", "uplift", "--shop", "told", "--table", "mail.csv"), 2, "does not read --table")
     refused(okaeri(home, "backtest", "churn", "--outcome", "visit"), 2, "churn: does not read --outcome")
     refused(okaeri(home, "backtest", "churn"), 2, "churn: give --shop")
     asked = ("--treatment", "segment", "--control", "none", "--outcome", "visit")
@@ -348,8 +348,8 @@ def test_a_wrong_option_is_refused(okaeri: Okaeri, home: Home, words: list[str])
 
 def test_a_wrong_policy_is_refused_before_anything_happens(okaeri: Okaeri, home: Home, tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
-    path.write_bytes(told.POLICY[1].replace(b"margin_share:", b"margin_shar:"))
-    refused(okaeri(home, "nightly", "--policy", path), 2, str(path), "did you mean margin_share?")
+    path.write_bytes(told.POLICY[1].replace(b"window_days:", b"window_day:"))
+    refused(okaeri(home, "nightly", "--policy", path), 2, str(path), "did you mean window_days?")
 
 
 def test_a_night_that_runs_already_ends_with_four(okaeri: Okaeri, copied: Home) -> None:

@@ -1,6 +1,7 @@
 """The model card: one page that needs nothing else, in the shop's language, and says what the release says."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,6 +11,7 @@ from training.card import BOTTOM, LEFT, RIGHT, TOP, calibration_curve, card
 from training.card_words import WORDS, words
 from training.evaluation import Report
 from training.gate import Champion, Finding, decide, load_rules
+from training.models.effects import Arm, Effects, Leaning
 from training.release import Contents, open_release
 
 from .conftest import MLFLOW_WARNS
@@ -77,14 +79,26 @@ def test_every_word_is_there_in_both_languages():
     assert not any("お客様" in ja or "チャーン" in ja for ja, _ in WORDS.values())
 
 
+def test_what_contacts_do_is_told_with_its_interval_and_what_it_stands_on(large, english):
+    arm = Arm("cpn_500", "line", "randomised", 0.034, 0.002, 0.034, 2400, 2500)
+    effects = Effects((), (arm,), 14, None, (0.0, 1.0), Leaning("alike"))
+    verdict = decide(load_rules(), None, "full", "", [])
+    words_of = {}
+    for models in (replace(open_release(large.path).models, effects=effects), open_release(large.path).models):
+        words_of[models.effects is not None] = Page(english(verdict, models=models)).words
+    assert all(said in words_of[True] for said in ("cpn_500", "+3.4 [+3.0, +3.8]", "2,400 / 2,500", "within 14 days"))
+    assert "one effect is used for everyone" in words_of[True]
+    assert "cpn_500" not in words_of[False] and "no contacts are known" in words_of[False]
+
+
 @pytest.fixture
 def english(large, monkeypatch):
     """Write the card of a verdict, in English."""
     release = open_release(large.path)
     shop = type("English", (), {"mapping": type("M", (), {"language": "en"}), "calendar": large.shop.calendar})
 
-    def write(verdict, skipped=(), **facts):
-        contents = Contents(release.models, release.facts | facts, large.told["report"], {}, {})
+    def write(verdict, skipped=(), models=None, **facts):
+        contents = Contents(models or release.models, release.facts | facts, large.told["report"], {}, {})
         return card(shop, contents, verdict, Report((), skipped))
 
     return write

@@ -176,6 +176,15 @@ def test_a_release_of_a_later_format_is_refused_by_number(pair):
         open_release(resealed(pair[0]))
 
 
+def test_a_release_of_before_effects_were_learnt_still_answers(pair):
+    facts = json.loads((pair[0] / "release.json").read_text())
+    assert (facts.pop("has_effects"), facts.pop("why_no_effects")) == (False, "no contacts are known")
+    (pair[0] / "release.json").write_text(json.dumps(facts))
+    opened = open_release(resealed(pair[0]))
+    assert (opened.models.effects, opened.models.why_no_effects) == (None, "")
+    check_golden(opened.path)
+
+
 def test_a_model_file_that_kills_its_reader_kills_only_the_child(large, tmp_path):
     folder = tmp_path / large.path.name
     shutil.copytree(large.path, folder)

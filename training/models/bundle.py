@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.models.churn import Churn
+from training.models.effects import Effects
 from training.models.inputs import Inputs
 from training.models.light import Light
 from training.models.next_purchase import NextPurchase
@@ -62,6 +63,8 @@ class Models:
     gap_days: float  # median of the customers' mean gaps: the expected interval where there is no own one
     horizon_days: int
     why_light: str = ""  # what the shop lacks for the full models
+    effects: Effects | None = None  # of the shop's own contacts
+    why_no_effects: str = ""  # what the contacts lack
 
     @property
     def method(self) -> str:

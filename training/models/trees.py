@@ -29,15 +29,19 @@ def fit_trees(
     names: Sequence[str],
     *,
     offset: Matrix | None = None,
+    weight: Matrix | None = None,
     rising: Sequence[str] = (),
     sized: Trees = TREES,
     **more: Any,
 ) -> lgb.Booster:
-    """Fit a booster; ``rising`` names inputs in which the prediction may only rise, ``offset`` its start."""
+    """Fit a booster; ``rising`` names inputs in which the prediction may only rise, ``offset`` its start.
+
+    ``weight`` is what a row counts, shape (n,).
+    """
     monotone = [1 if name in rising else 0 for name in names]
     size = {name: getattr(sized, name) for name in Trees.model_fields if name != "trees"}
     parameters = FIXED | size | {"objective": objective, "monotone_constraints": monotone} | more
-    data = lgb.Dataset(x, y, init_score=offset, feature_name=list(names), params={"verbosity": -1})
+    data = lgb.Dataset(x, y, weight=weight, init_score=offset, feature_name=list(names), params={"verbosity": -1})
     return lgb.train(parameters, data, sized.trees)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from serving.policy.allocation.bids import NO_RANK, Flags, Indices, Numbers, classes, gather
 from serving.policy.allocation.owed import settle
@@ -139,44 +138,6 @@ def allocate(
     )
 
 
-def decide(
-    rank: Indices, due: Flags, value: Numbers, use: Numbers, prices: Numbers, left: Numbers | None = None
-) -> int:
-    """Choose for one customer who was not in the night's allocation, at the night's prices.
-
-    By the same rules and the same sums: whoever the night's repair did not move would be told the same.
-
-    Parameters
-    ----------
-    rank, due, value : (m,)
-        The customer's pairs, in the policy's order.
-    use : (m, n_limits)
-        What each uses of the limits, in the order of the night's.
-    prices : (n_limits,)
-        Of the night's allocation.
-    left : (n_limits,), optional
-        What may still be used now: a pair that does not fit is not chosen.
-
-    Returns
-    -------
-    int
-        A pair, or -1 for nothing.
-
-    >>> none, unit = np.zeros(2, bool), np.array([[1.0], [0.0]])
-    >>> [decide(np.zeros(2, int), none, np.array([90.0, 40]), unit, np.array([price])) for price in (40.0, 60.0)]
-    [0, 1]
-    """
-    room = np.full(len(prices), np.inf) if left is None else np.maximum(left, 0.0)
-    fits: Flags = np.logical_and.reduce(use <= room, axis=1)
-    for pair in np.argsort(rank, kind="stable"):
-        if due[pair] and fits[pair]:
-            return int(pair)
-    pays = ~due & (value > 0)
-    if not pays.any():
-        return -1
-    return int(_wish(pays & fits & (rank == rank[pays].min()), value, np.ascontiguousarray(use, np.float64), prices))
-
-
 def _check(customer: Indices, rank: Indices, due: Flags, value: Numbers, limits: Sequence[Limit], n: int) -> None:
     columns = {"rank": rank, "due": due, "value": value} | {f"use of {limit.name}": limit.use for limit in limits}
     for name, column in columns.items():
@@ -224,17 +185,3 @@ def _close(
         for priced in np.flatnonzero(prices).tolist():
             beyond = beyond - prices[priced] * uses[priced][pairs]
         prices[k] = max(0.0, float((beyond / use[pairs]).max())) * ABOVE
-
-
-@njit(cache=True, nogil=True)
-def _wish(competes, value, use, prices):  # type: ignore[no-untyped-def]
-    """Find the pair worth most less the price of its uses, if above 0; the sums of ``prices.kept``."""
-    wish, most = -1, 0.0
-    for pair in range(len(value)):
-        if competes[pair]:
-            worth = value[pair]
-            for k in range(len(prices)):
-                worth -= prices[k] * use[pair, k]
-            if worth > most:
-                wish, most = pair, worth
-    return wish
