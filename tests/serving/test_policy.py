@@ -37,7 +37,7 @@ def written(folder: Path, content: Any) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("margin_share:", "margin_sare:", "margin_sare: unknown key; did you mean margin_share?"),
+        ("window_days:", "windw_days:", "windw_days: unknown key; did you mean window_days?"),
         ("dormant: {default:", "dormant: {defalt:", "lifecycle.dormant.defalt: unknown key; did you mean default?"),
         ("{watch: 0.25", "{wach: 0.25", "churn_bands.wach: unknown key; did you mean watch?"),
         ("salt: okaeri-1", "salz: x", "control.salz: unknown key; did you mean salt?"),
@@ -50,7 +50,7 @@ def written(folder: Path, content: Any) -> Path:
         ("[care_tips, coupon_10]", "[care_tips, coupon_1]", "unknown word coupon_1; did you mean coupon_10?"),
         ("90d: 1, per: kind", "90: 1, per: kind", "write days or hours, such as 90d or 48h"),
         ("21:00-08:00", "21:00-8:00", "write them as 21:00-08:00"),
-        ("margin_share: 0.30", "margin_share: 30", "margin_share: Input should be less than or equal to 1"),
+        ("policy: 2", "policy: 2\nmargin_share: 30", "margin_share: Input should be less than or equal to 1"),
         ("window_days: 30", "window_days: 31", "window_days: must be one of 7, 14, 30, 60, 90"),
         ("policy: 2", "policy: 2\nunknown_guard: maybe", "unknown_guard: must be one of block, allow"),
         ("high: 0.45", "high: 0.75", "churn_bands: watch, high and critical must rise"),
@@ -76,7 +76,7 @@ def test_a_wrong_policy_is_refused_with_what_would_be_right(tmp_path: Path, old:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("margin_share:", "margin_sare:"),
+        ("window_days:", "windw_days:"),
         ("{watch: 0.25", "{wach: 0.25"),
         ("high: 0.45", "high: 0.75"),
         ("type: coupon, percent", "type: coupon, prcent"),
