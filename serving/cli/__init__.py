@@ -9,11 +9,10 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 
 import typer  # noqa: E402  after the environment above
 
-from serving.cli import data, models, night, releases  # noqa: E402
+from serving.cli import data, models, night, policy, releases  # noqa: E402
 from serving.cli.audience import audience  # noqa: E402
 from serving.cli.demo import demo  # noqa: E402
 from serving.cli.forget import forget  # noqa: E402
-from serving.cli.policy import policy  # noqa: E402
 from serving.cli.report import report  # noqa: E402
 from serving.cli.simulate import simulate  # noqa: E402
 
@@ -32,7 +31,7 @@ app.command("train")(models.train)
 app.command("tune")(models.tune)
 app.command("backtest")(models.backtest)
 app.add_typer(releases.release, name="release")
-app.add_typer(policy, name="policy")
+app.add_typer(policy.policy, name="policy")
 app.command("nightly")(night.nightly)
 app.add_typer(audience, name="audience")
 app.command("serve")(night.serve)

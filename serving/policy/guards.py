@@ -445,8 +445,8 @@ def channel_unreachable(case: Case) -> Verdict:
     friend = case.stands("is_line_friend")
     for name in case.c.channels:
         here = case.over(name)
-        if (name == "line" or case.policy.channels[name].needs == "line_user_id") and friend is not None:
-            fails |= here & ~(friend == 1)
+        if name == "line" or case.policy.channels[name].needs == "line_user_id":
+            fails |= here if friend is None else here & ~(friend == 1)  # a shop without a list of them knows no friend
         left = case.stands(f"left_{name}_at")
         if left is not None:
             fails |= here & ~np.isnan(left) & ~(case.is_service & (name == "email"))

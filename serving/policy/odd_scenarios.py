@@ -32,10 +32,6 @@ AS_OWED: Said = (
     "{scenario}は販促ですが、目的が{purpose}のため許諾や配信上限の確認を受けません",
     "{scenario} sells, but as {purpose} it passes the guards of consent and caps",
 )
-ASKS_AS: Said = (
-    "{scenario}は顧客に尋ねるものですが、目的が{purpose}です",
-    "{scenario} asks something of the customer, but its purpose is {purpose}",
-)
 OWED_AS: Said = (
     "{scenario}は顧客への連絡ですが、目的が{purpose}のため許諾のない顧客には届きません",
     "{scenario} is owed to the customer, but as {purpose} it needs their consent",
@@ -106,14 +102,10 @@ def _purpose(scenario: Scenario, at: str) -> Iterator[Dead]:
     """A kind that sells may not pass for a service: the guards would let it through."""
     told = {"scenario": named(scenario), "purpose": PURPOSES[scenario.purpose]}
     if scenario.purpose == "marketing":
-        if scenario.kind in SURVEYS:
-            yield "warning", f"{at}.purpose", "purpose", said(ASKS_AS, **told)
-        elif scenario.kind in OWED:
+        if scenario.kind in OWED:
             yield "warning", f"{at}.purpose", "purpose", said(OWED_AS, **told)
     elif scenario.kind in SELLING:
         yield "mistake", f"{at}.purpose", "sells_as_service", said(AS_OWED, **told)
-    elif scenario.kind in SURVEYS and scenario.purpose == "service":
-        yield "mistake", f"{at}.purpose", "asks_as_service", said(ASKS_AS, **told)
     elif scenario.kind in OWED and scenario.purpose == "survey":
         yield "warning", f"{at}.purpose", "purpose", said(OWED_AS, **told)
     elif scenario.kind not in (*OWED, *SURVEYS):

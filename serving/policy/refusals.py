@@ -232,14 +232,20 @@ def _all_before_a_sale(policy: Policy, offer: Offer) -> str | None:
 
 
 def _tier_reasons(aim: Aim, name: str) -> Iterator[Reason]:
-    levels = aim.policy.tiers.levels if aim.policy.tiers else ()
     given = {tier for tier, offers in aim.scenario.offers_by_tier.items() if name in offers}
     if aim.scenario.offers_by_tier:
         if not given & set(aim.tiers):
             yield Reason("no_tier", why.NO_TIER)
-    elif aim.policy.offers[name].type in STANDING and aim.tiers and aim.needs_tier:
-        if all(name in level.perks for level in levels if level.id in aim.tiers):
-            yield Reason("perk_anyway", why.PERK, is_soft=True)
+    elif _is_had_anyway(aim, name):
+        yield Reason("perk_anyway", why.PERK, is_soft=True)
+
+
+def _is_had_anyway(aim: Aim, name: str) -> bool:
+    """Tell whether every tier a scenario goes to has an offer all the time."""
+    levels = aim.policy.tiers.levels if aim.policy.tiers else ()
+    mine = [level for level in levels if level.id in aim.tiers]
+    is_standing = aim.policy.offers[name].type in STANDING
+    return bool(is_standing and mine and aim.needs_tier and all(name in level.perks for level in mine))
 
 
 def _pressure_reasons(aim: Aim, offer: Offer | None) -> Iterator[Reason]:

@@ -4,6 +4,7 @@ Each day the night decides from what was known at its start; what it chose goes 
 the day some customers are asked about live, at the night's prices and with what it left.
 """
 
+import json
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,13 +104,6 @@ class Message:
     known_revenue: float  # mean of an order day, when it was decided
 
 
-class _Plain(yaml.SafeDumper):
-    """Writes what stands twice twice."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
 @dataclass
 class Shop:
     """A world, its policy and everything sent so far."""
@@ -121,9 +115,7 @@ class Shop:
     log: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.policy: Policy = parse_policy(
-            yaml.dump(self.rules, Dumper=_Plain, allow_unicode=True).encode(), "the policy"
-        )
+        self.policy: Policy = parse_policy(json.dumps(self.rules, ensure_ascii=False).encode(), "the policy")  # is YAML
 
     @property
     def calendar(self) -> BusinessCalendar:
@@ -417,7 +409,7 @@ def known(shop: Shop, people: Sequence[Person], until: float, day: int) -> Known
     facts = facts_of(shop, people, until, day) | around.numbers | around.words
     revenue = facts["mean_order_day_revenue"]
     chance = np.where(np.isnan(revenue), nan, np.array([p.chance for p in people]))
-    worth = Worth(chance, revenue, np.nan_to_num(revenue) * Purse().margin_of(shop.policy))
+    worth = Worth(chance, revenue, np.nan_to_num(revenue) * shop.policy.margin_share)
     return Known(tuple(people), ids, facts, around, worth, until)
 
 
@@ -442,22 +434,19 @@ def ask(shop: Shop, told: Known, moment: Moment, purse: Purse, late: Sequence[st
 
 def purse_of(shop: Shop, day: int) -> Purse:
     """Add up what is spent before a night from the log."""
-    now = shop.calendar.start(day).timestamp()
-    kinds = {"at": float, "cost": float, "offer_id": object, "channel": object, "withheld": bool, "redeemed_at": float}
+    now, policy = shop.calendar.start(day).timestamp(), shop.policy
     rows = [
         (
-            m.at,
-            fixed_cost(shop.policy, m.offer, m.channel),  # type: ignore[arg-type]
-            m.offer,
-            m.channel,
-            m.is_withheld,
+            m.at, fixed_cost(policy, m.offer, m.channel), m.offer, m.channel, m.is_withheld,
             m.redeemed_at if m.redeemed_at < now else nan,
         )
         for m in shop.log
-    ]
-    frame = pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
-    pools = {name: 5 - sum(m.offer == name and not m.is_withheld for m in shop.log) for name in shop.policy.offers}
-    return Purse(spent(frame, shop.policy, shop.calendar, day), pools)
+    ]  # fmt: skip
+    names = ["at", "cost", "offer_id", "channel", "withheld", "redeemed_at"]
+    kinds = dict(zip(names, (float, float, object, object, bool, float), strict=True))
+    frame = pd.DataFrame(rows, columns=names).astype(kinds)
+    pools = {name: 5 - sum(m.offer == name and not m.is_withheld for m in shop.log) for name in policy.offers}
+    return Purse(spent(frame, policy, shop.calendar, day), pools)
 
 
 def live(

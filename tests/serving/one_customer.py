@@ -76,6 +76,9 @@ STANDING = {
 }  # fmt: skip
 
 
+OF_TABLE = {"feedback": ("tickets", "returns", "last_ticket"), "customers": ("is_line_friend",)}
+
+
 def rules_of(scenario: Rules, **blocks: Any) -> Policy:
     """Make the policy with one scenario; a block is laid over the one that is there."""
     rules = yaml.safe_load(POLICY)
@@ -123,7 +126,7 @@ def decided(
     around = situation(
         ids, TABLES - set(without), happened,
         {name: np.array([START + x * 3600 if name.endswith("_at") else x]) for name, x in stands.items()
-         if not (name.startswith(("tickets", "returns", "last_ticket")) and "feedback" in without)}
+         if not any(name.startswith(OF_TABLE.get(table, ())) for table in without)}
         | {"customer_id": ids},
         contacts, {"customer_id": ids, "tier": np.array([tier], object)},
     )  # fmt: skip

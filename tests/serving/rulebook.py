@@ -296,7 +296,7 @@ def nothing_unknown_is_taken_for_a_yes(shop: Shop, m: Message, earlier: list[Mes
         or (asks(m) and "shipments" in late)
         or (is_selling(m) and "order_lines" in late)
         or (m.kind == "replenishment" and "subscriptions" in late)
-        or (m.channel == "line" and {"customers", "responses"} & set(late))
+        or (talks and "responses" in late)
     )
 
 
@@ -501,43 +501,18 @@ def first_time_buyers_only(shop: Shop, m: Message, earlier: list[Message]) -> bo
 # ---- all messages together
 
 
-def bound(shop: Shop, m: Message, now: float) -> float:
-    """Give what an earlier message has cost or may still: a coupon in full while it can be used, or once it was."""
-    offer = shop.rules["offers"].get(m.offer or "", {})
-    kind, value = offer.get("type"), offer.get("value", 0.0)
-    used = offer.get("redemption", 1.0)
-    fixed = shop.rules["channels"][m.channel].get("cost", 0.0) + offer.get("cost", 0.0)
-    if kind == "points":
-        return float(fixed + value * used)
-    if "percent" in offer:
-        value = offer.get("min_spend", 0.0) * offer["percent"] / 100
-    ends = m.at + span(offer["expires"]) if "expires" in offer else float("inf")
-    is_open = ends > now or m.redeemed_at < now
-    return float(fixed + (value * used if is_open else 0.0))
-
-
 def totals(shop: Shop) -> Iterator[str]:
     """Name each night, month or offer of which more was used than there is."""
-    budget, sent = shop.rules.get("budget", {}), [m for m in shop.log if not m.is_withheld]
-    nights, months, by_offer = Counter[Any](), Counter[Any](), Counter[Any]()
-    calls, quota, given, tonight = Counter[Any](), Counter[Any](), Counter[Any](), Counter[Any]()
-    for m in sent:
-        month = business_date(shop, m).strftime("%Y-%m")
+    budget, all_sent = shop.rules.get("budget", {}), [m for m in shop.log if not m.is_withheld]
+    nights, calls, quota, given, tonight = (Counter[Any]() for _ in range(5))
+    for m in all_sent:
         nights[m.day] += m.cost
-        tonights = [n for n in sent if n.day == m.day]
-        before = [n for n in sent if n.day < m.day and business_date(shop, n).strftime("%Y-%m") == month]
-        now = shop.calendar.start(m.day).timestamp()
-        months[m.day] = sum(bound(shop, n, now) for n in before) + sum(n.cost for n in tonights)
-        theirs = [[n for n in some if n.offer == m.offer] for some in (before, tonights)]
-        by_offer[m.day, m.offer] = sum(bound(shop, n, now) for n in theirs[0]) + sum(n.cost for n in theirs[1])
         calls[m.day, m.channel] += 1
-        quota[month, m.channel] += 1
+        quota[month_of(shop, m), m.channel] += 1
         given[m.offer] += 1
         tonight[m.day, m.offer] += 1
     limits: list[tuple[str, Counter[Any], Callable[[Any], float | None]]] = [
         ("budget per night", nights, lambda _: budget.get("per_night")),
-        ("budget per month", months, lambda _: budget.get("per_month")),
-        ("budget per offer", by_offer, lambda key: budget.get("per_offer", {}).get(key[1])),
         ("calls a night", calls, lambda key: shop.rules["channels"][key[1]].get("per_night")),
         ("quota a month", quota, lambda key: shop.rules["channels"][key[1]].get("monthly_quota")),
         ("stock", given, lambda key: shop.rules["offers"].get(key, {}).get("stock")),
@@ -549,21 +524,52 @@ def totals(shop: Shop) -> Iterator[str]:
             limit = most(key)
             if limit is not None and amount > limit + 1e-6:
                 yield f"{name}: {key} used {amount} of {limit}"
+    yield from overspent(shop, "per month", budget.get("per_month"), all_sent)
+    for offer, limit in budget.get("per_offer", {}).items():
+        yield from overspent(shop, f"per month for {offer}", limit, [m for m in all_sent if m.offer == offer])
+
+
+def overspent(shop: Shop, name: str, limit: float | None, messages: list[Message]) -> Iterator[str]:
+    """Name each day on which more is planned than the month has left, by what is known of its messages by then."""
+    for day in sorted({m.day for m in messages}) if limit is not None else ():
+        now = shop.calendar.start(day).timestamp()
+        planned = [m for m in messages if m.day == day]
+        before = [m for m in messages if m.day < day and month_of(shop, m) == month_of(shop, planned[0])]
+        amount = sum(m.cost for m in planned)
+        total = amount + sum(known_cost(shop, m, now) for m in before)
+        if amount > 0 and total > (limit or 0) + 1e-6:
+            yield f"budget {name}: day {day - shop.world.first} brings it to {total} of {limit}"
+
+
+def known_cost(shop: Shop, m: Message, now: float) -> float:
+    """Give what sending cost, what was granted at once, and what a coupon took or may still take off an order."""
+    offer = shop.rules["offers"][m.offer] if m.offer else {}
+    share, value = offer.get("redemption", 1), offer.get("value", 0)
+    if "percent" in offer:
+        value = offer.get("min_spend", 0) * offer["percent"] / 100
+    ends = m.at + span(offer["expires"]) if "expires" in offer else NEVER
+    counts = offer.get("type") == "points" or m.redeemed_at < now or ends > now
+    return float(shop.rules["channels"][m.channel].get("cost", 0) + offer.get("cost", 0) + value * share * counts)
+
+
+def month_of(shop: Shop, m: Message) -> str:
+    return business_date(shop, m).strftime("%Y-%m")
 
 
 def matched(shop: Shop) -> Iterator[str]:
-    """Name each scenario once per order that sent a customer more than there were orders to speak of."""
+    """Name each message of a scenario with an anchor that came when its anchor had been spoken of already."""
     for s in shop.rules["scenarios"]:
-        if s.get("once_per") != "order" or s.get("after") != "shipment.delivered_at":
-            continue
-        for person in shop.world.people:
-            free = sorted(o.delivered_at for o in person.orders if o.delivered_at < NEVER)
-            for m in sorted((m for m in sent_to(shop, person) if m.scenario == s["id"]), key=lambda m: m.at):
-                mine = next((came for came in free if came < m.decided_at and could_be_about(s, m, came)), None)
-                if mine is None:
-                    yield f"once per order: {told(shop, m)}"
+        name = next((s[word] for word in WINDOWS if word in s), None)
+        for person in shop.world.people if name else ():
+            spoken_of: set[float] = set()
+            mine = [m for m in sent_to(shop, person) if m.scenario == s["id"] and not m.is_reminder]
+            for m in sorted(mine, key=lambda m: m.at):
+                left = sorted(set(anchors(shop, m, name)) - spoken_of)
+                about = next((at for at in left if could_be_about(s, m, at)), None)
+                if about is None:
+                    yield f"once for each time: {told(shop, m)}"
                 else:
-                    free.remove(mine)
+                    spoken_of.add(about)
 
 
 def could_be_about(s: dict[str, Any], m: Message, came: float) -> bool:

@@ -141,6 +141,7 @@ def shut(hours: float) -> tuple[str, float]:
         pytest.param("ACTIVE_SUBSCRIPTION", WIN, {"without": ["subscriptions"]}, OPEN, id="no subscriptions, and no refill"),
         pytest.param("CHANNEL_UNREACHABLE", WIN | {"channels": ["line"]}, {}, OPEN, id="a friend"),
         pytest.param("CHANNEL_UNREACHABLE", WIN | {"channels": ["line"]}, {"standing": {"is_line_friend": 0.0}}, SHUT, id="no friend"),
+        pytest.param("CHANNEL_UNREACHABLE", WIN | {"channels": ["line"]}, {"without": ["customers"]}, SHUT, id="a shop that knows no friends"),
         pytest.param("CHANNEL_UNREACHABLE", SORRY | {"channels": ["line"]}, {"standing": {"left_line_at": -5.0}}, SHUT, id="who blocked LINE gets no service there"),
         pytest.param("CHANNEL_UNREACHABLE", WIN, {"standing": {"left_email_at": -5.0}}, SHUT, id="left the list"),
         pytest.param("CHANNEL_UNREACHABLE", SORRY, {"standing": {"left_email_at": -5.0}}, OPEN, id="a service mail all the same"),
@@ -258,8 +259,8 @@ def test_nothing_goes_out_where_a_guard_fails(grid: list[list[int]], unknown_gua
     tables = ["feedback"] if late else []
     found = blocking(np.array(grid, np.int8), rules_of(WIN, unknown_guard=unknown_guard), tables)
     for row, blocked in zip(grid, found.tolist(), strict=True):
-        for state, blocks, (_, reads) in zip(row, blocked, GUARDS.values(), strict=True):
-            unknown = unknown_guard == "block" if unknown_guard else bool(set(tables) & set(reads))
+        for state, blocks, guard in zip(row, blocked, GUARDS.values(), strict=True):
+            unknown = unknown_guard == "block" if unknown_guard else bool(set(tables) & set(guard.reads))
             assert blocks == (state == FAIL or (state == NOT_CHECKED and unknown))
 
 

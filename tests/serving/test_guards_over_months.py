@@ -127,7 +127,7 @@ def coupons_all_through_the_weeks_before_a_sale(rules: Rules) -> None:
 
 
 def coupons_again_and_again(rules: Rules) -> None:
-    rules["offers"]["cpn_500"] = {"type": "coupon", "value": 100, "margin_floor": 0.55, "lift": [0.8, 0.9, 1.0]}
+    rules["offers"]["cpn_500"] = {"type": "coupon", "value": 100, "margin_floor": 0.59, "lift": [0.8, 0.9, 1.0]}
     del scenario(rules, "win_back")["ladder"]
     scenario(rules, "win_back").update(offers=["cpn_500"], who={}, priority=0)
     rules["pressure"] |= {"content_share": None, "would_buy_anyway": {"p_order_without": 0.3}}

@@ -37,7 +37,7 @@ def written(folder: Path, content: Any) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("window_days:", "window_day:", "window_day: unknown key; did you mean window_days?"),
+        ("window_days:", "windw_days:", "windw_days: unknown key; did you mean window_days?"),
         ("dormant: {default:", "dormant: {defalt:", "lifecycle.dormant.defalt: unknown key; did you mean default?"),
         ("{watch: 0.25", "{wach: 0.25", "churn_bands.wach: unknown key; did you mean watch?"),
         ("salt: okaeri-1", "salz: x", "control.salz: unknown key; did you mean salt?"),
@@ -50,7 +50,7 @@ def written(folder: Path, content: Any) -> Path:
         ("[care_tips, coupon_10]", "[care_tips, coupon_1]", "unknown word coupon_1; did you mean coupon_10?"),
         ("90d: 1, per: kind", "90: 1, per: kind", "write days or hours, such as 90d or 48h"),
         ("21:00-08:00", "21:00-8:00", "write them as 21:00-08:00"),
-        ("global_share: 0.05", "global_share: 30", "global_share: Input should be less than or equal to 1"),
+        ("policy: 2", "policy: 2\nmargin_share: 30", "margin_share: Input should be less than or equal to 1"),
         ("window_days: 30", "window_days: 31", "window_days: must be one of 7, 14, 30, 60, 90"),
         ("policy: 2", "policy: 2\nunknown_guard: maybe", "unknown_guard: must be one of block, allow"),
         ("high: 0.45", "high: 0.75", "churn_bands: watch, high and critical must rise"),
@@ -58,7 +58,7 @@ def written(folder: Path, content: Any) -> Path:
         ("percent: 10", "percent: 10, value: 5", "coupon_10: a coupon has either value or percent"),
         ("window: [-3d, 4d]", "window: [4d, -3d]", "window: must open before it closes"),
         ("around: replenishment.due_on, ", "", "stands with after, around or before"),
-        ("id: replenishment", "id: win_back", "win_back stands more than once"),
+        ("id: replenishment", "id: win_back", "scenarios.1.id: win_back stands more than once"),
         ("kind: replenishment, purpose: marketing", "kind: arrival_survey, purpose: service", "its purpose is survey"),
         ("policy: 2", "policy: 2\npolicy: 3", "key 'policy' stands twice"),
         ("policy: 2", "policy: [", "not YAML"),
@@ -76,7 +76,7 @@ def test_a_wrong_policy_is_refused_with_what_would_be_right(tmp_path: Path, old:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("window_days:", "window_day:"),
+        ("window_days:", "windw_days:"),
         ("{watch: 0.25", "{wach: 0.25"),
         ("high: 0.45", "high: 0.75"),
         ("type: coupon, percent", "type: coupon, prcent"),
