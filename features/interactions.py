@@ -98,20 +98,21 @@ def _decayed(day: int, half_life_days: int) -> str:
     return f"CAST(sum({weight}) FILTER (is_kept) AS DOUBLE) / {FIXED_POINT}"
 
 
-def main_category(bought: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
-    """Name the category each customer has bought from most, by decayed order days; of equal ones the first by name.
+def last_category(bought: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+    """Name the category of each customer's last purchase: of several that day the one bought most over time.
 
     ``bought`` is :func:`interactions`, ``facts`` are :func:`features.products.products`. Columns ``customer_id`` and
     ``category`` (the whole path), sorted; nobody where the shop names no categories.
     """
     with duckdb.connect() as con:
-        con.register("bought", bought[["customer_id", "product_id", "decayed"]])
+        con.register("bought", bought[["customer_id", "product_id", "last_day", "decayed"]])
         con.register("facts", facts[["product_id", "category"]].astype(str).where(facts.category.notna(), None))
         rows = con.execute(
-            "WITH weighed AS (SELECT customer_id, category, sum(round(decayed * 4294967296)::HUGEINT) AS weight"
+            "WITH named AS (SELECT customer_id, category, max(last_day) AS last_day,"
+            f" sum(round(decayed * {FIXED_POINT})::HUGEINT) AS weight"
             " FROM bought JOIN facts USING (product_id) WHERE category IS NOT NULL GROUP BY ALL)"
-            " SELECT customer_id, category FROM weighed QUALIFY row_number() OVER ("
-            "PARTITION BY customer_id ORDER BY weight DESC, category) = 1 ORDER BY customer_id"
+            " SELECT customer_id, category FROM named QUALIFY row_number() OVER (PARTITION BY customer_id"
+            " ORDER BY last_day DESC, weight DESC, category) = 1 ORDER BY customer_id"
         ).arrow()
         table: pd.DataFrame = rows.read_all().to_pandas()
     return table

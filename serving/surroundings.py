@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.contact_history import contact_history
-from features.interactions import main_category
+from features.interactions import last_category
 from features.members import ASKED, members
 from features.occasions import occasions
 from features.shop import Shop
@@ -78,7 +78,7 @@ def look_around(
 
 def _members(shop: Shop, day: int, policy: Policy, bought: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
     """Give what is known of members: the shop's list, the policy's tiers in place of the list's, their category."""
-    told = members(shop, day).merge(main_category(bought, facts), on="customer_id", how="outer")
+    told = members(shop, day).merge(last_category(bought, facts), on="customer_id", how="outer")
     if policy.tiers is not None:
         levels = [(level.id, Decimal(str(level.from_))) for level in policy.tiers.levels]
         ranked = spend_tiers(shop, day, policy.tiers.window // DAY, levels, policy.tiers.review_on)

@@ -155,7 +155,8 @@ def offer_allocations(a: Answers) -> pd.DataFrame:
 def _worth_most(d: Decisions, n: int) -> NDArray[np.intp]:
     """Give each customer's candidate with the highest net value, -1 where there is none."""
     c, out = d.candidates, np.full(n, -1, np.intp)
-    order = np.lexsort((-np.nan_to_num(c.net_value, nan=-np.inf), c.customer))
+    known = np.flatnonzero(~np.isnan(c.net_value))
+    order = known[np.lexsort((-c.net_value[known], c.customer[known]))]
     first = order[np.r_[True, c.customer[order][1:] != c.customer[order][:-1]]] if len(order) else order
     out[c.customer[first]] = first
     return out

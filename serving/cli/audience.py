@@ -43,6 +43,7 @@ def show_(name: Name, json: Json = False) -> None:
     from serving.audiences.approvals import entries, state
     from serving.audiences.export import asked_of, for_profile
     from serving.audiences.members import audience as members_of
+    from serving.audiences.proof import prospects
     from serving.audiences.saved import read_audience
     from serving.lists.profiles import profile_of
     from serving.policy.filter_words import words
@@ -61,6 +62,7 @@ def show_(name: Name, json: Json = False) -> None:
         cost = float(found.included["cost"].sum()) if "cost" in found.included else 0.0
         told |= {"night": night.manifest["score_date"], "included": len(found.included), "cost": round(cost, 2)}
         told |= {"excluded": len(found.excluded), "reasons": dict(sorted(reasons.items()))}
+        told |= {"experiment": prospects(found, night.policy)}
     ledger = entries(home, name)
     show(told | ({"ledger": ledger} if json else {}), json)
     for entry in [] if json else ledger:

@@ -79,7 +79,7 @@ def choose(
     would = _best(c, free & is_held[c.customer], value, priced_at(value, tonight.limits, prices), n)
     shown = np.where(chosen >= 0, chosen, would)
     withheld = (chosen < 0) & (would >= 0)
-    rest = _best(c, _first_channel(c, pays), value, value, n)
+    rest = _best(c, _first_channel(c, _least_blocked(c, pays, blocked, n)), value, value, n)
     shown = np.where(shown >= 0, shown, rest)
     is_explored = np.zeros(n, np.bool_)
     is_explored[chosen >= 0] = explored[chosen[chosen >= 0]]
@@ -90,6 +90,14 @@ def _pays(c: Candidates, policy: Policy) -> Flags:
     """Tell which candidates are worth sending at all: owed, or above nothing and what their channel asks for."""
     least = np.array([policy.channels[name].min_net_value or 0.0 for name in c.channels])[c.channel]
     return c.must | (~np.isnan(c.net_value) & (c.net_value >= least))
+
+
+def _least_blocked(c: Candidates, pays: Flags, blocked: Flags, n: int) -> Flags:
+    """Keep each customer's candidates with the fewest guards against them: what came closest to going out."""
+    against = blocked.sum(axis=1)
+    fewest = np.full(n, np.iinfo(np.int64).max)
+    np.minimum.at(fewest, c.customer[pays], against[pays])
+    return np.asarray(pays & (against == fewest[c.customer]), np.bool_)
 
 
 def _first_channel(c: Candidates, free: Flags) -> Flags:

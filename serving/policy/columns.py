@@ -104,7 +104,7 @@ CUSTOMER: dict[str, Column] = {
     "tier_expires_on": Column("date", ("ランクの期限", "Tier expires")),
     "points": Column("number", ("保有ポイント", "Points")),
     "points_expire_on": Column("date", ("ポイントの期限", "Points expire")),
-    "category": Column("text", ("よく買うカテゴリ", "Category bought most")),
+    "category": Column("text", ("前回購入のカテゴリ", "Category of last order")),
     "membership": Column("text", ("会員種別", "Membership")),
 }
 

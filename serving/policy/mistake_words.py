@@ -40,6 +40,10 @@ PHRASES: tuple[tuple[str, str], ...] = (
         r"purpose: (\w+) asks something of the customer, so its purpose is survey",
         r"purpose: \1 は顧客に尋ねるものなので、目的は survey にしてください",
     ),
+    (
+        r"no_training_labels: training does not leave out seasons yet; write false",
+        "no_training_labels: 学習からの除外にはまだ対応していません。false にしてください",
+    ),
     (r"a coupon has either value or percent", "クーポンには value か percent のどちらか一方が必要です"),
     (r"(\w+) need a value", r"\1 には value が必要です"),
     (r"lift must rise: low, assumed, high", "lift は低・想定・高の順に大きくしてください"),

@@ -147,6 +147,8 @@ class Season(Block):
     def _in_order(self) -> "Season":
         if self.last < self.first:
             raise ValueError(f"until {self.last} lies before from {self.first}")
+        if self.no_training_labels:
+            raise ValueError("no_training_labels: training does not leave out seasons yet; write false")
         return self
 
 
