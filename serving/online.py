@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from feature_repo.store import Store
 from features import errors
@@ -34,7 +35,7 @@ from serving.forget import forget
 from serving.missing import LOYALTY, OF_TIERS
 from serving.outcomes import replay, told
 from serving.policy.candidates import fixed_cost
-from serving.policy.decisions import Purse
+from serving.policy.decisions import Night, Purse
 from serving.policy.moment import Moment
 from serving.policy.narrow import narrow
 from serving.policy.rules import Policy, Scenario
@@ -43,7 +44,7 @@ from serving.publication import Publication, current
 from serving.recording import Occasion, earlier, only, recorded
 from serving.results import BLOCKS, LISTS, Around, Asked, items_shown, results
 from serving.schemas import AudienceRequest, OutcomesRequest, RecommendRequest, Refused, ScoreRequest
-from serving.surroundings import Kept, Settled
+from serving.surroundings import Kept, Settled, joined
 from serving.words import Language
 from training.release import Release, champion, open_release, probe
 from training.season import season_of
@@ -106,7 +107,7 @@ class Online:
         include = BLOCKS if request.include is None else tuple(request.include)
         blocks = BLOCKS if request.record else include  # a decision is recorded whole
         asked = Asked(request.explain or "none", lang, request.n_items, blocks, request.campaign_id)
-        answered = self._answers(distinct, policy, moment, request.campaign_id)
+        answered = self._answers(distinct, policy, moment, request)
         around = self._context(policy, request, lang, moment.day)
         by_id = dict(zip(distinct, results(answered, around, asked), strict=True))
         for named, result in by_id.items():
@@ -300,29 +301,38 @@ class Online:
         return whole.model_copy(update={"who": who, "channels": channels})
 
     def _answers(
-        self, customer_ids: list[str], policy: Policy, moment: Moment, campaign_id: str | None = None
+        self, customer_ids: list[str], policy: Policy, moment: Moment, request: ScoreRequest | None = None
     ) -> Answers:
         latest = self.store.latest(customer_ids)
+        ids = latest.customer_id
         starts = {start: self._store_day(start) for start in np.unique(latest.as_of[latest.found])}
         feature_day = np.array([starts.get(start, 0) for start in latest.as_of], np.int64)
-        around = self._around.of(latest.customer_id, self._since(customer_ids, campaign_id, moment))
-        rows = Rows(latest.customer_id, latest.found, feature_day, latest.columns, around)
+        campaign = None if request is None else request.campaign_id
+        night = self._night(ids, policy, moment, request)
+        around = self._around.of(ids, self._since(ids, campaign, moment, policy))
+        rows = Rows(ids, latest.found, feature_day, latest.columns, around)
         late = late_tables(self.shop.mapping, arrivals(self.shop.home, self.shop.name), self.now())
-        night = self._settled.of(latest.customer_id) if self._is_tonight(policy, moment) else None
         return answers(rows, self._release, policy, moment, late, self._purse(), night)
 
-    def _since(self, customer_ids: list[str], campaign_id: str | None, moment: Moment) -> Table | None:
-        """Give what was recorded for customers since the night; ``None`` where nothing was ever recorded."""
-        if not self.shop.home.journal(self.shop.name).exists():
+    def _night(
+        self, ids: NDArray[np.object_], policy: Policy, moment: Moment, request: ScoreRequest | None
+    ) -> Night | None:
+        """Give what the night has settled of what is asked: all of it, or a campaign's; on its own day alone."""
+        narrowed = request is not None and (request.offers or request.channels or request.purpose != "marketing")
+        if moment.day != self.publication.day or narrowed:
             return None
-        start = int(self.shop.calendar.start(self.publication.day).timestamp())
-        today = (int(moment.start), int(moment.end))
-        found = earlier(self._journal, start, customer_ids, campaign_id, today)
-        return columns_of(found.astype({"at": float})) if len(found) else None
+        return self._settled.of(ids, None if policy is self.policy else {s.id for s in policy.scenarios})
 
-    def _is_tonight(self, policy: Policy, moment: Moment) -> bool:
-        """Tell whether what is asked is what the night has settled: the whole policy, on its own day."""
-        return policy is self.policy and moment.day == self.publication.day
+    def _since(self, ids: NDArray[np.object_], campaign_id: str | None, moment: Moment, policy: Policy) -> Table | None:
+        """Give what was recorded for customers since the night, and what it planned for them beside what is asked."""
+        start, today = self.shop.calendar.start(self.publication.day), (int(moment.start), int(moment.end))
+        found = []
+        if self.shop.home.journal(self.shop.name).exists():
+            told = earlier(self._journal, int(start.timestamp()), [str(one) for one in ids], campaign_id, today)
+            found.append(columns_of(told.astype({"at": float})))
+        if moment.day == self.publication.day and policy is not self.policy:
+            found.append(self._settled.planned(ids, {s.id for s in policy.scenarios}))
+        return joined([some for some in found if len(some["customer_id"])])
 
     def _purse(self) -> Purse:
         """Give the night's prices and what it has left."""
@@ -335,9 +345,8 @@ class Online:
 
     def _context(self, policy: Policy, request: ScoreRequest, lang: Language, day: int) -> Around:
         hidden = frozenset(request.exclude_product_ids or ())
-        origin = "night" if policy is self.policy and day == self.publication.day else "live"
         return Around(
-            self.shop.calendar, self.policy, self._release, self.items, self.due, origin, self._popular, hidden,
+            self.shop.calendar, self.policy, self._release, self.items, self.due, self._popular, hidden,
             self._others, self.members, self._listed(),
         )  # fmt: skip
 

@@ -57,7 +57,6 @@ class Around:
     release: Release
     items: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # by customer, ranked
     due: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    origin: str = "live"
     popular: Sequence[Mapping[str, Any]] = ()  # for a customer the night did not know
     hidden: frozenset[str] = frozenset()  # products not to be shown
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)  # a merged person's other ids
@@ -254,7 +253,7 @@ def _action(a: Answers, p: int, around: Around) -> dict[str, Any]:
             "kind": "none",
             "incentive": "none",
             "cost": 0.0,
-            "origin": around.origin,
+            "origin": _origin(a, p),
         }
     c, option = d.candidates, d.candidates.options[d.candidates.option[row]]
     offer = around.policy.offers.get(option.offer or "")
@@ -270,8 +269,13 @@ def _action(a: Answers, p: int, around: Around) -> dict[str, Any]:
         "template": offer.template if offer is not None else None,
         "cost": float(c.cost[row]),
         "expires_at": expires,
-        "origin": around.origin,
+        "origin": _origin(a, p),
     }
+
+
+def _origin(a: Answers, p: int) -> str:
+    """Tell whether the night has settled this, or it was decided now."""
+    return "night" if a.decisions.is_settled[p] else "live"
 
 
 def _topic(offer: Offer | None, a: Answers, p: int) -> str | None:

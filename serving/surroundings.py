@@ -1,6 +1,6 @@
 """What the policy looks at beside features: gathered from the lake at night, kept with the night, read live from it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -24,6 +24,7 @@ from serving.replenishment import ACTED_ON
 DUE = "replenishment.due_on"
 # Tables of a night that its live answers read again, by the name of the file.
 KEPT = ("occasions", "standing", "contacts")
+SETTLED = ("scenario", "offer_id", "channel", "state", "send_from")
 MEMBER = (
     "tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership", *ASKED, "category",
 )  # fmt: skip
@@ -113,17 +114,40 @@ class Settled:
     def __init__(self, night: Publication) -> None:
         known, given = night.table("customer_scores"), night.table("offer_allocations")
         table = known[["customer_id"]].merge(given, on="customer_id", how="left")
-        self._rows = Sorted(columns_of(table[["customer_id", "scenario", "offer_id", "channel", "state"]]))
+        self._rows = Sorted(columns_of(table[["customer_id", *SETTLED]]))
 
-    def of(self, ids: Words) -> Night:
-        """Give what was settled for some customers."""
+    def of(self, ids: Words, scenarios: Collection[str] | None = None) -> Night:
+        """Give what was settled for some customers; of some scenarios alone, where these are named."""
         found = of_each(self._rows.of(np.unique(ids)), ids)
         is_known = np.isin(ids, self._rows.ids)
+        if scenarios is not None:
+            is_known &= np.isin(found["scenario"], list(scenarios)) & (found["state"] != "not_worth_it")
         return Night(is_known, found["scenario"], found["offer_id"], found["channel"], found["state"] == "send")
+
+    def planned(self, ids: Words, besides: Collection[str]) -> Table:
+        """List as contacts what goes out tonight by other scenarios than some."""
+        rows = self._rows.of(np.unique(ids))
+        which = (rows["state"] == "send") & ~np.isin(rows["scenario"], list(besides))
+        n = int(which.sum())
+        return {
+            "customer_id": rows["customer_id"][which], "at": rows["send_from"][which],
+            **{name: rows[name][which] for name in ("scenario", "offer_id", "channel")},
+            "withheld": np.zeros(n, np.bool_), "redeemed_at": np.full(n, np.nan),
+            "decision_id": np.full(n, None, object),
+        }  # fmt: skip
+
+
+def joined(tables: Sequence[Table]) -> Table | None:
+    """Put tables under one another, with the columns that all of them have; ``None`` where there are none."""
+    if not tables:
+        return None
+    names = [name for name in tables[0] if all(name in table for table in tables)]
+    return {name: np.concatenate([table[name] for table in tables]) for name in names}
 
 
 def _with(before: Table, since: Table) -> Table:
     """Put later contacts behind earlier ones, still sorted by customer and time."""
-    joined = {name: np.concatenate([values, since[name]]) for name, values in before.items() if name in since}
-    order = np.lexsort((joined["at"].astype(float), pd.factorize(joined["customer_id"], sort=True)[0]))
-    return {name: values[order] for name, values in joined.items()}
+    both = joined([before, since])
+    assert both is not None
+    order = np.lexsort((both["at"].astype(float), pd.factorize(both["customer_id"], sort=True)[0]))
+    return {name: values[order] for name, values in both.items()}

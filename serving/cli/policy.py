@@ -1,5 +1,6 @@
 """`okaeri policy`: is a policy sound, and what would another one change."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,11 +31,18 @@ def check(
     """Name every mistake of a policy with its line, and what can never happen or is hardly meant."""
     from serving.policy.check import check as examine
     from serving.policy.check import is_refused, report
+    from serving.policy.codes import read_codes
+    from serving.policy.mistakes import look
     from serving.policy.reading import policy_bytes
 
     shop = _shop()
     named = file or _current_policy()
-    found = examine(policy_bytes(named), _setting(shop, as_of))
+    text = policy_bytes(named)
+    setting = _setting(shop, as_of)
+    looked = look(text).policy
+    if file is not None and looked is not None:  # a published night has its codes in a table
+        setting = replace(setting, codes=read_codes(looked, file.parent))
+    found = examine(text, setting)
     if json:
         rows = [
             {"level": f.level, "line": f.line, "path": f.path, "code": f.code, "ja": f.said[0], "en": f.said[1]}

@@ -1,14 +1,14 @@
 """A policy examined before it is used: every mistake, then what could never happen or is hardly meant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from serving.policy.contradictions import contradictions
 from serving.policy.dead_ends import Dead, dead_ends
-from serving.policy.findings import LEVELS, Finding, Level, Setting
+from serving.policy.findings import LEVELS, Finding, Level, Said, Setting, said
 from serving.policy.mistake_words import in_japanese
 from serving.policy.mistakes import Looked, look
 from serving.policy.odd_scenarios import odd_scenarios
-from serving.policy.rules import Policy
+from serving.policy.rules import Policy, Pool
 from serving.words import LANGUAGES, Language
 
 SEVERITY: tuple[Level, ...] = ("mistake", "warning")
@@ -30,7 +30,21 @@ def check(content: bytes, setting: Setting) -> list[Finding]:
 
 def examined(policy: Policy, setting: Setting) -> list[Dead]:
     """List what a policy says that can never happen, contradicts itself, or changes nothing."""
-    return [*dead_ends(policy, setting), *odd_scenarios(policy), *contradictions(policy, setting)]
+    found = [*dead_ends(policy, setting), *odd_scenarios(policy), *contradictions(policy, setting)]
+    return [*found, *_without_codes(policy, setting)]
+
+
+NO_CODES: Said = (
+    "特典 {offer} のコード表 {pool} がないか空のため、誰にも渡せません",
+    "the codes of {offer} ({pool}) are not there or none is in them: nobody can be given one",
+)
+
+
+def _without_codes(policy: Policy, setting: Setting) -> Iterator[Dead]:
+    """Offers whose codes stand in a file that is not there, or empty."""
+    for name, offer in policy.offers.items():
+        if setting.codes is not None and isinstance(offer.code, Pool) and not setting.codes.get(name):
+            yield "warning", f"offers.{name}.code", "no_codes", said(NO_CODES, offer=name, pool=offer.code.pool)
 
 
 def is_refused(found: Sequence[Finding]) -> bool:

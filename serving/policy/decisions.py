@@ -79,6 +79,7 @@ class Decisions:
     late_tables: tuple[str, ...]
     limits: Sequence[Limit]
     worth: Worth
+    is_settled: Flags  # by the night
 
     @cached_property
     def guards(self) -> States:
@@ -155,9 +156,10 @@ def decide(
     found = states(case, late_tables)
     limits = limits_of(policy, c, purse.spent, purse.codes, purse.left)
     month = f"{moment.calendar.date(moment.day):%Y-%m}"
-    choice = choose(c, found, blocking(found, policy, late_tables), policy, ids, month, Tonight(limits, purse.prices))
+    blocked = blocking(found, policy, late_tables)
+    choice = choose(c, found, blocked, policy, ids, month, Tonight(limits, purse.prices))
     if night is not None:
-        choice = _as_settled(choice, c, blocking(choice.states, policy, late_tables), night)
+        choice = _as_settled(choice, c, found, blocked, night)
     reached, general = _any_message(case, n, everywhere, late_tables)
     return Decisions(
         policy,
@@ -172,11 +174,15 @@ def decide(
         tuple(late_tables),
         limits,
         worth,
+        np.zeros(n, np.bool_) if night is None else night.is_settled,
     )
 
 
-def _as_settled(choice: Choice, c: Candidates, blocked: NDArray[np.bool_], night: Night) -> Choice:
-    """Put what the night has settled in place of what would be chosen now, where no guard forbids it."""
+def _as_settled(choice: Choice, c: Candidates, found: States, blocked: NDArray[np.bool_], night: Night) -> Choice:
+    """Put what the night has settled in place of what would be chosen now, where no guard forbids it.
+
+    What goes out has its share of the budgets already: no limit is asked about it again.
+    """
     scenario, offer = c.of("scenario"), c.of("offer")
     channel = np.array(c.channels, object)[c.channel]
     same = (scenario == night.scenario[c.customer]) & (offer == night.offer[c.customer])
@@ -187,11 +193,15 @@ def _as_settled(choice: Choice, c: Candidates, blocked: NDArray[np.bool_], night
     goes = np.zeros(len(settled), np.bool_)
     has = settled >= 0
     goes[has] = night.is_sent[has] & ~blocked[settled[has]].any(axis=1)
+    states = choice.states.copy()
+    sent = settled[has & night.is_sent]
+    states[sent] = found[sent]
     keep = night.is_settled
     return replace(
         choice,
         chosen=np.where(keep, np.where(goes, settled, NOTHING), choice.chosen),
         shown=np.where(keep & has, settled, choice.shown),
+        states=states,
     )
 
 

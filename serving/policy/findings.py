@@ -1,6 +1,6 @@
 """What a check of a policy tells: at which line, how grave, and in plain words, Japanese and English."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from functools import cached_property
@@ -49,6 +49,7 @@ class Setting:
     calendars: tuple[BusinessCalendar, ...] = tuple(BusinessCalendar(zone, time(0)) for zone in ZONES)
     currency: str | None = None
     margin_share: float = MARGIN_SHARE  # of revenue, where the policy does not say
+    codes: Mapping[str, tuple[str, ...]] | None = None  # of the policy's pools; None: not looked at
 
     @cached_property
     def days(self) -> tuple[tuple[BusinessCalendar, int], ...]:
