@@ -108,7 +108,8 @@ def _coverage(rules: Rules, sample: Sample) -> Finding:
     said, bound = sample.said["okaeri"], rules.checks.coverage_off_at_most
     over = said["high"] <= sample.observed_days
     found = metrics.coverage(sample.frame.days_to_next.to_numpy(), said["low"], said["high"], sample.observed_days)
-    told = f"next-purchase: {found:.3f} of next orders within p10 to p90; {PROMISED} is right (at most {bound} off)"
+    said_of = f"{found:.3f}" if over.any() else "of nobody is it over; the share"
+    told = f"next-purchase: {said_of} of next orders within p10 to p90; {PROMISED} is right (at most {bound} off)"
     passed = abs(found - PROMISED) <= bound if over.sum() >= FEWEST_COVERED else None
     return _checked("coverage", "next-purchase", "coverage_p10_p90", found, int(over.sum()), passed, told)
 
@@ -180,7 +181,8 @@ def _gain(rules: Rules, sample: Sample, figure: str, theirs: object, part: str) 
 
 
 def _checked(what: str, question: str, figure: str, value: float, n: int, passed: bool | None, told: str) -> Finding:
-    return Finding(what, question, figure, EVERYONE, "", value, None, None, n, passed, told)
+    known = None if value != value else value
+    return Finding(what, question, figure, EVERYONE, "", known, None, None, n, passed, told)
 
 
 def _paired(

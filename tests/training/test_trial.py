@@ -125,6 +125,8 @@ def test_who_was_promised_a_date_beyond_the_window_is_not_asked(past):
     assert (finding.value, finding.n, finding.passed) == (0.0, N // 2, False)
     few = order_sample(np.full(N, 3.0), np.where(np.arange(N) < 99, 20.0, 90.0), days, window=28)
     assert found(past, few, "coverage").passed is None  # too few to tell
+    nobody = found(past, order_sample(np.full(N, 3.0), np.full(N, 90.0), days, window=28), "coverage")
+    assert (nobody.value, nobody.n, nobody.passed) == (None, 0, None) and "nan" not in nobody.says
 
 
 def test_a_score_that_is_no_number_is_refused_and_counted(past):
