@@ -80,7 +80,7 @@ def choose(
     shown = np.where(chosen >= 0, chosen, would)
     withheld = (chosen < 0) & (would >= 0)
     rest = _best(c, _first_channel(c, _least_blocked(c, pays, blocked, n)), value, value, n)
-    shown = np.where(shown >= 0, shown, rest)
+    shown = np.where(shown >= 0, shown, np.where(is_held, best, rest))
     is_explored = np.zeros(n, np.bool_)
     is_explored[chosen >= 0] = explored[chosen[chosen >= 0]]
     return Choice(chosen, shown, withheld, is_explored, states, prices, used, bound, earned)
