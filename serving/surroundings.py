@@ -25,6 +25,7 @@ DUE = "replenishment.due_on"
 # Tables of a night that its live answers read again, by the name of the file.
 KEPT = ("occasions", "standing", "contacts")
 SETTLED = ("scenario", "offer_id", "channel", "state", "send_from")
+NUMBERS = ("to_next_tier", "points")
 MEMBER = (
     "tier", "to_next_tier", "tier_expires_on", "points", "points_expire_on", "membership", *ASKED, "category",
 )  # fmt: skip
@@ -84,8 +85,12 @@ def _members(shop: Shop, day: int, policy: Policy, bought: pd.DataFrame, facts: 
         levels = [(level.id, Decimal(str(level.from_))) for level in policy.tiers.levels]
         ranked = spend_tiers(shop, day, policy.tiers.window // DAY, levels, policy.tiers.review_on)
         told = told.drop(columns="tier").merge(ranked, on="customer_id", how="outer")
-    for name in set(MEMBER) - set(told.columns):
-        told[name] = np.nan if name == "to_next_tier" else None
+    for name in MEMBER:
+        if name not in NUMBERS:
+            column = told[name].astype(object) if name in told else pd.Series(None, told.index, object)
+            told[name] = column.where(column.notna(), None)
+        elif name not in told:
+            told[name] = np.nan
     result: pd.DataFrame = told[["customer_id", *MEMBER]].sort_values("customer_id", ignore_index=True)
     return result
 

@@ -162,10 +162,11 @@ def changed(frame: pd.DataFrame, release: Release) -> Change:
         columns |= {name: np.array(values, np.float64) for name, values in features.items()}
         columns = {name: np.where(known, values, np.nan) for name, values in columns.items()}
         who = np.array(ids or [f"made-up-{k}" for k in range(n)], dtype=object)
+        soon = [(name, days) for name, days in zip(who, due or (), strict=False) if days == days]
         runs_out = {
-            "customer_id": who[: len(due or ())],
-            "event": np.full(len(due or ()), "replenishment.due_on", object),
-            "at": np.array([told.start(told.D + int(days)) for days in due or ()], np.float64),
+            "customer_id": np.array([name for name, _ in soon], object),
+            "event": np.full(len(soon), "replenishment.due_on", object),
+            "at": np.array([told.start(told.D + int(days)) for _, days in soon], np.float64),
         }
         around = situation(who, TABLES, runs_out, {}, {}, {})
         rows = Rows(who, known, np.where(known, told.D, 0).astype(np.int64), columns, around)

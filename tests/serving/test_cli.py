@@ -176,6 +176,8 @@ def test_train_ends_with_four_and_the_reason_when_the_champion_stays(
             "report": [],
             "skipped": [],
             "champion": "cafe",
+            "effects": None,
+            "why_no_effects": "no contacts are known",
         }
 
     monkeypatch.setattr("training.train.train", kept)
