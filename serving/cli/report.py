@@ -34,7 +34,7 @@ def report(
     from features.margin import margin_share
     from features.shop import open_shop
     from serving.nightly import shop_day
-    from serving.policy.guards import in_control
+    from serving.policy.guards.control import in_control
     from serving.policy.reading import load_policy
     from serving.publication import current
     from serving.report import assumptions, shown

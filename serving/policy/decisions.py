@@ -11,17 +11,10 @@ from serving.policy.allocation import NOTHING, Limit
 from serving.policy.candidates import Candidates, Lifts, Option, Worth, candidates
 from serving.policy.choice import Choice, Tonight, choose
 from serving.policy.due import Due, Facts, due
-from serving.policy.guards import (
-    Case,
-    States,
-    blocking,
-    channel_unreachable,
-    clears,
-    consent_channel,
-    in_control,
-    states,
-    withheld,
-)
+from serving.policy.guards import States, blocking, clears, states
+from serving.policy.guards.case import Case
+from serving.policy.guards.control import in_control, withheld
+from serving.policy.guards.permission import channel_unreachable, consent_channel
 from serving.policy.limits import Spent, limits_of
 from serving.policy.moment import Moment
 from serving.policy.rules import MARGIN_SHARE, ChannelName, Policy

@@ -11,7 +11,7 @@ from serving.policy.columns import ANCHOR
 from serving.policy.due import WHO, who_of
 from serving.policy.filters import Condition, Filter, names
 from serving.policy.findings import Reason, Setting, said
-from serving.policy.guards import STANDING
+from serving.policy.guards.terms import STANDING
 from serving.policy.possible import impossible_lives, is_possible
 from serving.policy.rules import GIFT_SMALL, MONEY, Lifecycle, Offer, Policy, Scenario
 from serving.policy.spans import DAY

@@ -14,7 +14,7 @@ from features.shop import Shop
 from serving.answers import Answers, Rows, answers
 from serving.online import Online
 from serving.policy.guards import CODES, FAIL
-from serving.policy.guards import in_control as drawn
+from serving.policy.guards.control import in_control as drawn
 from serving.policy.moment import Moment
 from serving.policy.rules import Control, Policy
 from serving.publication import Publication

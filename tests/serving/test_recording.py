@@ -17,7 +17,7 @@ from features.journal.codes import Pool
 from features.journal.decisions import contacts_since, decision
 from features.journal.outcomes import Outcome, take
 from serving.nightly import nightly
-from serving.policy.guards import in_control
+from serving.policy.guards.control import in_control
 from serving.recording import Occasion, earlier, recorded
 from serving.replies import DecisionReply, OutcomesReply
 from serving.settings import Settings
