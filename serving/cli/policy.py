@@ -29,11 +29,11 @@ def check(
     json: Json = False,
 ) -> None:
     """Name every mistake of a policy with its line, and what can never happen or is hardly meant."""
-    from serving.policy.check import check as examine
-    from serving.policy.check import is_refused, report
     from serving.policy.codes import read_codes
-    from serving.policy.mistakes import look
+    from serving.policy.examine.check import check as examine
+    from serving.policy.examine.check import is_refused, report
     from serving.policy.reading import policy_bytes
+    from serving.policy.text.mistakes import look
 
     shop = _shop()
     named = file or _current_policy()
@@ -74,8 +74,8 @@ def diff(
 ) -> None:
     """Say in plain words what changed between two policies, and what that does to tonight's list."""
     from features.home import Home
-    from serving.policy.changes import changes
-    from serving.policy.compared import compare, told
+    from serving.policy.examine.changes import changes
+    from serving.policy.examine.compared import compare, told
     from serving.policy.reading import parse_policy, policy_bytes
 
     if len(files) > 2:
@@ -144,7 +144,7 @@ def _setting(shop: "Shop | None", as_of: str | None) -> Any:
 
     from features.calendar import EPOCH, day_number
     from features.margin import margin_share
-    from serving.policy.findings import Setting
+    from serving.policy.examine.findings import Setting
     from serving.policy.rules import MARGIN_SHARE
 
     day = day_of(as_of)

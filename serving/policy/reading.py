@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from features.errors import BadInput
-from serving.policy.mistakes import look
 from serving.policy.rules import Policy
+from serving.policy.text.mistakes import look
 
 DEFAULT = Path(__file__).with_name("default.yaml")
 

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 from features.calendar import BusinessCalendar
 from features.errors import BadInput
-from serving.policy.check import check, is_refused, report
 from serving.policy.columns import CUSTOMER
+from serving.policy.examine.check import check, is_refused, report
+from serving.policy.examine.findings import Finding, Setting
+from serving.policy.examine.possible import is_possible
+from serving.policy.examine.unspoken import channel_reasons
 from serving.policy.filters import matches, parse
-from serving.policy.findings import Finding, Setting
-from serving.policy.mistakes import look
-from serving.policy.possible import is_possible
 from serving.policy.reading import DEFAULT, load_policy, parse_policy
 from serving.policy.rules import Policy
-from serving.policy.unspoken import channel_reasons
-from serving.policy.vocabulary import known_words, references
+from serving.policy.text.mistakes import look
+from serving.policy.text.vocabulary import known_words, references
 from tests.worlds import examples
 
 SAMPLE = Path(__file__).with_name("hananone_policy.yaml").read_text()

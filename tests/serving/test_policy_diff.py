@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from serving.cli import policy as command
-from serving.policy.changes import changes
-from serving.policy.compared import Totals, compare, told
+from serving.policy.examine.changes import changes
+from serving.policy.examine.compared import Totals, compare, told
 from serving.policy.reading import parse_policy
 from serving.policy.rules import Policy
 from tests.worlds import examples

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from features.door.mapping import nearest
 from serving.policy.rules import Policy
-from serving.policy.tree import block_of, blocks_of, found_at
-from serving.policy.written import Path
+from serving.policy.text.tree import block_of, blocks_of, found_at
+from serving.policy.text.written import Path
 
 
 def references(tree: dict[Any, Any], known: dict[str, tuple[str, ...]]) -> Iterator[tuple[Path, str, tuple[str, ...]]]:

@@ -1,6 +1,6 @@
 """How the words, spans and amounts of a policy are said, Japanese and English."""
 
-from serving.policy.findings import Said
+from serving.policy.examine.findings import Said
 from serving.policy.spans import DAY, HOUR, Hours
 
 CHANNELS: dict[str, Said] = {

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import combinations
 
-from serving.policy.dead_ends import Dead
-from serving.policy.findings import Said, Setting, said
-from serving.policy.possible import impossible_lives
+from serving.policy.examine.dead_ends import Dead
+from serving.policy.examine.findings import Said, Setting, said
+from serving.policy.examine.possible import impossible_lives
+from serving.policy.examine.spoken import CHANNELS
 from serving.policy.rules import Policy, Season
-from serving.policy.spoken import CHANNELS
 from serving.words import LIFECYCLES
 
 ONLY_GIFTS: Said = ("特典がプレゼントではないため", "it is no gift")

@@ -1,6 +1,6 @@
 """Why something of a policy can never go out, in Japanese and English."""
 
-from serving.policy.findings import Said
+from serving.policy.examine.findings import Said
 
 CONTRADICTS: Said = (
     "対象の条件が互いに矛盾し、当てはまる顧客がいません",

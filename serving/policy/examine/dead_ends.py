@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from serving.policy.findings import Level, Reason, Said, Setting, joined, named, place, said
-from serving.policy.refusals import Aim, offer_cost, offer_reasons, scenario_reasons
+from serving.policy.examine.findings import Level, Reason, Said, Setting, joined, named, place, said
+from serving.policy.examine.refusals import Aim, offer_cost, offer_reasons, scenario_reasons
+from serving.policy.examine.spoken import CHANNELS
+from serving.policy.examine.unspoken import budgets, channel_reasons
 from serving.policy.rules import ChannelName, Policy, Scenario
-from serving.policy.spoken import CHANNELS
-from serving.policy.unspoken import budgets, channel_reasons
 
 NEVER_FIRES: Said = ("{scenario}は一度も配信されません。{why}", "{scenario} can never fire: {why}")
 CHANNEL_STILL: Said = (

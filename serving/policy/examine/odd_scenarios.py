@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from itertools import combinations
 
-from serving.policy.dead_ends import Dead
 from serving.policy.due import ranks
-from serving.policy.findings import Said, named, place, said
+from serving.policy.examine.dead_ends import Dead
+from serving.policy.examine.findings import Said, named, place, said
+from serving.policy.examine.spoken import ANCHORS, CHANNELS, PURPOSES, window
 from serving.policy.rules import SURVEYS, Kind, Policy, Scenario
 from serving.policy.spans import HOUR
-from serving.policy.spoken import ANCHORS, CHANNELS, PURPOSES, window
 
 # What a kind is about (contracts.md section 5): another anchor works and is seldom meant.
 USUAL_ANCHORS: dict[Kind, tuple[str, ...]] = {

@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from serving.policy import spoken
 from serving.policy.due import ranks, who_of
-from serving.policy.field_words import BLOCKS, ENTRIES, FIELDS
+from serving.policy.examine import spoken
+from serving.policy.examine.field_words import BLOCKS, ENTRIES, FIELDS
+from serving.policy.examine.findings import Said, named, said
 from serving.policy.filter_words import words as filter_words
-from serving.policy.findings import Said, named, said
 from serving.policy.rules import Policy, Pool, Scenario
 from serving.policy.spans import Hours
 from serving.words import INCENTIVES, LANGUAGES, SCENARIOS, Language

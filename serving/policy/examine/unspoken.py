@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from serving.policy.candidates import SURVEY_AFTER
-from serving.policy.findings import Reason, Setting, said
+from serving.policy.examine.findings import Reason, Setting, said
+from serving.policy.examine.spoken import CHANNELS
 from serving.policy.moment import Moment, speaking_hours
 from serving.policy.rules import ChannelName, Policy, Scenario
 from serving.policy.spans import DAY
-from serving.policy.spoken import CHANNELS
 
 # Anchors that stand at the start of a business day, not at an hour of their own (features.occasions).
 BY_DAY = ("birthday", "anniversary", "points.expire_on", "replenishment.due_on")

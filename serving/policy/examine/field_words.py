@@ -1,6 +1,6 @@
 """What the blocks and keys of a policy are called, in Japanese and English."""
 
-from serving.policy.findings import Said
+from serving.policy.examine.findings import Said
 
 BLOCKS: dict[str, Said] = {
     "control": ("効果測定", "Control"),

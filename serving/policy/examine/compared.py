@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from serving.policy import spoken
-from serving.policy.findings import Said, said
+from serving.policy.examine import spoken
+from serving.policy.examine.findings import Said, said
 from serving.words import GUARDS, LANGUAGES, Language
 
 GETS = ("scenario", "offer_id", "channel")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.policy.written import Path
+from serving.policy.text.written import Path
 
 BRANCHES = ("[key]", "str", "Pool")  # steps that pydantic adds to a path
 

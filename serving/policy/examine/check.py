@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from serving.policy.contradictions import contradictions
-from serving.policy.dead_ends import Dead, dead_ends
-from serving.policy.findings import LEVELS, Finding, Level, Said, Setting, said
-from serving.policy.mistake_words import in_japanese
-from serving.policy.mistakes import Looked, look
-from serving.policy.odd_scenarios import odd_scenarios
+from serving.policy.examine.contradictions import contradictions
+from serving.policy.examine.dead_ends import Dead, dead_ends
+from serving.policy.examine.findings import LEVELS, Finding, Level, Said, Setting, said
+from serving.policy.examine.odd_scenarios import odd_scenarios
 from serving.policy.rules import Policy, Pool
+from serving.policy.text.mistake_words import in_japanese
+from serving.policy.text.mistakes import Looked, look
 from serving.words import LANGUAGES, Language
 
 SEVERITY: tuple[Level, ...] = ("mistake", "warning")

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from serving.policy import refusal_words as why
 from serving.policy.candidates import SURVEY_AFTER
 from serving.policy.columns import ANCHOR
 from serving.policy.due import WHO, who_of
+from serving.policy.examine import refusal_words as why
+from serving.policy.examine.findings import Reason, Setting, said
+from serving.policy.examine.possible import impossible_lives, is_possible
+from serving.policy.examine.unspoken import budgets
 from serving.policy.filters import Condition, Filter, names
-from serving.policy.findings import Reason, Setting, said
 from serving.policy.guards.terms import STANDING
-from serving.policy.possible import impossible_lives, is_possible
 from serving.policy.rules import GIFT_SMALL, MONEY, Lifecycle, Offer, Policy, Scenario
 from serving.policy.spans import DAY
-from serving.policy.unspoken import budgets
 from serving.words import LIFECYCLES
 
 # Decided of a customer after the scenarios are due: a scenario that asks for it waits for its own answer.

@@ -16,8 +16,8 @@ from serving.policy.due import WHO
 from serving.policy.filters import BadFilter, parse
 from serving.policy.rules import Policy
 from serving.policy.spans import AS_WRITTEN
-from serving.policy.tree import block_of, blocks_of, drop_word, found_at, place_of, put, take
-from serving.policy.vocabulary import (
+from serving.policy.text.tree import block_of, blocks_of, drop_word, found_at, place_of, put, take
+from serving.policy.text.vocabulary import (
     declared,
     explain,
     fields_of,
@@ -27,7 +27,7 @@ from serving.policy.vocabulary import (
     references,
     required_at,
 )
-from serving.policy.written import Lines, Mistake, Path, read
+from serving.policy.text.written import Lines, Mistake, Path, read
 
 ROUNDS = 60  # each mends at least one place; a file with more mistakes than this is told of the first ones
 ANCHORS = ("after", "around", "before", "window")

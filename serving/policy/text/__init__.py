@@ -1,0 +1,1 @@
+"""A policy as it is written: read to its end, every mistake with its line."""
