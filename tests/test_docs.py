@@ -6,6 +6,7 @@ import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import click
@@ -17,9 +18,13 @@ from features import catalog
 from features.door.mapping_file import parse_mapping
 from features.errors import OkaeriError
 from features.frame import feature_frame
+from serving.audiences.saved import parse_audience
 from serving.cli import app
 from serving.http import create_app
+from serving.policy.check import check
+from serving.policy.findings import Setting
 from serving.policy.guards import GUARDS
+from serving.policy.reading import parse_policy
 from serving.settings import Settings
 from tests.worlds import Toy, at, instant
 
@@ -153,13 +158,36 @@ def test_every_guard_is_explained(readme: str) -> None:
     assert set(GUARDS) <= set(re.findall(r"`([A-Z_]+)`", text(readme)))
 
 
+def yaml_of(readme: str, key: str) -> str:
+    """Give the one YAML block that begins with a key."""
+    (shown,) = [block for block in blocks(readme, "yaml") if block.startswith(f"{key}:")]
+    return shown
+
+
 @pytest.mark.parametrize("readme", READMES)
 def test_the_mapping_shown_is_accepted(readme: str) -> None:
-    (shown,) = blocks(readme, "yaml")
+    shown = yaml_of(readme, "shop")
     mapping = parse_mapping(shown.encode(), readme)
     assert {"order_lines", "consents"} == set(mapping.tables)
     with pytest.raises(OkaeriError, match="did you mean"):
         parse_mapping(shown.replace("timezone", "timezon").encode(), readme)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_nothing_is_wrong_with_the_policy_shown(readme: str) -> None:
+    shown = yaml_of(readme, "policy").encode()
+    codes = {"cpn_500": ("HANA0001",)}
+    assert check(shown, Setting(date(2026, 11, 21), currency="JPY", codes=codes)) == []
+    with pytest.raises(OkaeriError, match="did you mean"):
+        parse_policy(shown.replace(b"pressure", b"presure"), readme)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_audience_shown_is_accepted_and_of_a_scenario_of_the_policy_shown(readme: str) -> None:
+    saved = parse_audience(yaml_of(readme, "audience").encode(), readme).saved
+    policy = parse_policy(yaml_of(readme, "policy").encode(), readme)
+    assert saved.scenario in [scenario.id for scenario in policy.scenarios]
+    assert saved.channel in policy.channels
 
 
 def test_the_feature_of_the_contributing_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
