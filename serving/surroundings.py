@@ -127,7 +127,9 @@ class Settled:
         is_known = np.isin(ids, self._rows.ids)
         if scenarios is not None:
             is_known &= np.isin(found["scenario"], list(scenarios)) & (found["state"] != "not_worth_it")
-        return Night(is_known, found["scenario"], found["offer_id"], found["channel"], found["state"] == "send")
+        is_sent = found["state"] == "send"
+        is_shown = is_sent | (found["state"] == "withheld")
+        return Night(is_known, found["scenario"], found["offer_id"], found["channel"], is_sent, is_shown)
 
     def planned(self, ids: Words, besides: Collection[str]) -> Table:
         """List as contacts what goes out tonight by other scenarios than some."""

@@ -46,7 +46,8 @@ class Purse:
 class Night:
     """What the night has settled for each customer: (n,) scenario, offer and channel, and whether it was to go out.
 
-    ``is_settled`` tells whom it knew; of the others nothing is settled.
+    ``is_settled`` tells whom it knew; of the others nothing is settled. ``is_shown`` tells where there was something to
+    send or to hold back, and not merely something that was not worth its cost.
     """
 
     is_settled: Flags
@@ -54,6 +55,7 @@ class Night:
     offer: NDArray[np.object_]
     channel: NDArray[np.object_]
     is_sent: Flags
+    is_shown: Flags
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _as_settled(choice: Choice, c: Candidates, found: States, blocked: NDArray[n
     return replace(
         choice,
         chosen=np.where(keep, np.where(goes, settled, NOTHING), choice.chosen),
-        shown=np.where(keep & has, settled, choice.shown),
+        shown=np.where(keep & has, np.where(night.is_shown, settled, NOTHING), choice.shown),
         states=states,
     )
 

@@ -15,6 +15,7 @@ from features.home import Home
 from features.shop import Shop
 from serving.answers import Answers, Rows, answers
 from serving.nightly import nightly
+from serving.policy.decisions import Night
 from serving.policy.moment import Moment
 from serving.policy.rules import Policy
 from serving.policy.situation import situation
@@ -154,6 +155,7 @@ def changed(frame: pd.DataFrame, release: Release) -> Change:
         due: list[float] | None = None,
         found: list[bool] | None = None,
         late_tables: Sequence[str] = (),
+        night: Night | None = None,
         **features: list[float],
     ) -> Answers:
         n = max([1, *map(len, features.values()), len(ids or ()), len(due or ()), len(found or ())])
@@ -171,6 +173,6 @@ def changed(frame: pd.DataFrame, release: Release) -> Change:
         around = situation(who, TABLES, runs_out, {}, {}, {})
         rows = Rows(who, known, np.where(known, told.D, 0).astype(np.int64), columns, around)
         moment = Moment(told.CALENDAR, day, day if now_day is None else now_day, told.start(day))
-        return answers(rows, release, policy, moment, late_tables)
+        return answers(rows, release, policy, moment, late_tables, night=night)
 
     return change

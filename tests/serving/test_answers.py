@@ -119,6 +119,8 @@ def test_the_service_scores_everybody_as_the_night_did(scores: pd.DataFrame, sco
         dates = [str(night[f"next_order_{name}"]) for name in ("earliest", "expected", "latest")] if order else []
         assert [str(order[f"{name}_on"]) for name in ("earliest", "expected", "latest") if order] == dates
         assert result["action"]["origin"] == "night"
+        failed = [guard["code"] for guard in result["guards"] if guard["state"] == "fail"]
+        assert failed == [code for code in night.guards_failed.split(",") if code]
 
 
 def test_the_service_shows_the_nights_lists(score: Score, published: Publication) -> None:

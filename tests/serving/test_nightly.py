@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -23,6 +23,7 @@ from features.shop import Shop
 from serving import nightly as the_night
 from serving import tables
 from serving.nightly import check, nightly
+from serving.policy.decisions import Night
 from serving.policy.rules import Channel
 from serving.publication import Publication, current, open_publication
 from training.release import Release, champion
@@ -143,6 +144,18 @@ def test_an_offer_that_costs_more_than_it_brings_is_not_worth_it(changed: Change
     offers = tables.offer_allocations(changed(policy, due=[0.0, np.nan]))
     assert offers[["customer_id", "offer_id", "state"]].to_numpy().tolist() == [["made-up-0", None, "not_worth_it"]]
     assert offers.net_value[0] < -900_000
+
+
+def test_what_was_not_worth_its_cost_at_night_has_the_guards_of_any_message_live(changed: Change) -> None:
+    """Neither the night nor a live answer has a message to show the guards of."""
+    policy = told.POLICY[0].model_copy(update={"channels": {"email": Channel(cost=1e6)}})
+    no, words = np.array([False]), [np.array([word], object) for word in ("replenishment", None, "email")]
+    at_night = changed(policy, due=[0.0])
+    settled = Night(~no, *words, is_sent=no, is_shown=no)
+    live = changed(policy, due=[0.0], night=settled)
+    held_back = changed(policy, due=[0.0], night=replace(settled, is_shown=~no))
+    assert [len(one.decisions.candidates) for one in (at_night, live)] == [1, 1]
+    assert [int(one.decisions.choice.shown[0]) for one in (at_night, live, held_back)] == [-1, -1, 0]
 
 
 # ---- again
