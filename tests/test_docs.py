@@ -21,8 +21,8 @@ from features.frame import feature_frame
 from serving.audiences.saved import parse_audience
 from serving.cli import app
 from serving.http import create_app
-from serving.policy.check import check
-from serving.policy.findings import Setting
+from serving.policy.examine.check import check
+from serving.policy.examine.findings import Setting
 from serving.policy.guards import GUARDS
 from serving.policy.reading import parse_policy
 from serving.settings import Settings

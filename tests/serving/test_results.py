@@ -181,7 +181,7 @@ def test_the_decision_has_one_name_however_often_asked(score: Score) -> None:
     same = {decision("weekly"), decision("weekly", lang="ja", explain="full", n_items=3)}
     others = {
         decision("once"),
-        decision("weekly", campaign_id="win_back"),
+        decision("weekly", campaign_id="win_back", record=False),
         decision("weekly", as_of="2024-12-31T12:00:00+09:00"),
     }
     assert len(same) == 1 and len(others) == 3 and not same & others
@@ -249,8 +249,8 @@ def test_doing_nothing_is_always_a_candidate(score: Score, scores: pd.DataFrame)
 def test_the_campaign_narrows_what_is_offered(score: Score) -> None:
     late = ("win_back", "care_tips"), ("win_back", "coupon_10"), ("none", None)
     assert offered(score, told.LATE) == list(late)
-    assert offered(score, told.LATE, campaign_id="win_back") == list(late)
-    assert offered(score, told.LATE, campaign_id="replenishment") == [late[2]]
+    assert offered(score, told.LATE, campaign_id="win_back", record=False) == list(late)
+    assert offered(score, told.LATE, campaign_id="replenishment", record=False) == [late[2]]
     assert offered(score, told.LATE, offers=["coupon_10"]) == [late[1], late[2]]
     assert offered(score, told.LATE, channels=["email"]) == list(late)
     assert offered(score, told.LATE, purpose="survey") == [late[2]]
