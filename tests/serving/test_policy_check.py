@@ -273,7 +273,7 @@ THANKS = "window: [24h, 48h], offers: [care_tips], channels: [email]"
         ("from: 2026-12-26, until: 2027-01-05", "from: 2025-12-26, until: 2026-01-05", "warning", "season_over"),
         ("block: [phone, postal]", "block: [phone, postal, sms]", "warning", "blocks_none"),
         ("block: [phone, postal]", "block: [phone, postal, line, email, insert]", "warning", "blocks_all"),
-        ("no_training_labels: false", "no_training_labels: true", "warning", "labels_disagree"),
+        ("no_training_labels: false", "no_training_labels: true", "mistake", "not_read"),
         ("name: 年末年始休業", "name: 冬のセール", "warning", "same_season"),
         ("until: 2027-01-04, block: [phone, postal]", "until: 2028-03-01, block: [phone, postal]", "ok", ""),
         ("from: 2026-12-29, until: 2027-01-04, block: [phone, postal]", "from: 2026-11-01, until: 2028-03-01,"

@@ -255,8 +255,18 @@ def okaeri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def written(path: Path, text: str) -> Path:
+    """Write a policy, with the codes that the sample names beside it."""
     path.write_text(text, encoding="utf-8")
+    (path.parent / "codes").mkdir(exist_ok=True)
+    (path.parent / "codes" / "cpn500.csv").write_text("HANA1\n")
     return path
+
+
+def test_codes_that_are_not_there_are_told(okaeri: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", SAMPLE)
+    (tmp_path / "codes" / "cpn500.csv").unlink()
+    found = json.loads(okaeri("check", path, "--json", "--as-of", "2026-11-21").stdout)
+    assert [(one["code"], one["line"]) for one in found["findings"]] == [("no_codes", 41), ("offer_dead", 42)]
 
 
 def test_check_ends_with_0_for_warnings_and_2_for_mistakes(okaeri: Any, tmp_path: Path) -> None:

@@ -48,10 +48,6 @@ LINE_NEEDS: Said = (
 ODD_NEEDS: Said = ("{channel}に line_user_id は要りません", "{channel} does not need a line_user_id")
 SEASON_OVER: Said = ("「{season}」は{until}に終わっています", "{season} ended on {until}")
 SAME_SEASON: Said = ("「{season}」が重なる期間で2回あります", "{season} stands twice, and its days overlap")
-LABELS_DISAGREE: Said = (
-    "「{one}」と「{other}」は重なりますが、no_training_labels が異なります",
-    "{one} and {other} overlap, but disagree on no_training_labels",
-)
 SALE_WITHOUT_COUPONS: Said = (
     "「{one}」の全期間が「{other}」前のクーポン停止期間に入っています",
     "all of {one} lies in the days before {other} without coupons",
@@ -130,11 +126,8 @@ def _calendar(policy: Policy, setting: Setting) -> Iterator[Dead]:
 
 
 def _two_seasons(one: Season, other: Season, at: str) -> Iterator[Dead]:
-    if one.first <= other.last and other.first <= one.last:
-        if one.name == other.name:
-            yield "warning", at, "same_season", said(SAME_SEASON, season=one.name)
-        if one.no_training_labels != other.no_training_labels:
-            yield "warning", at, "labels_disagree", said(LABELS_DISAGREE, one=one.name, other=other.name)
+    if one.name == other.name and one.first <= other.last and other.first <= one.last:
+        yield "warning", at, "same_season", said(SAME_SEASON, season=one.name)
     for sale, later in ((one, other), (other, one)):
         rest = later.no_coupon_before
         if sale.no_coupon_before is None or rest is None:
